@@ -1,0 +1,119 @@
+"""What the exporter asks of Prefect: the seam between the HTTP client and everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from prefect_exporter.wire import Deployment, Event, Flow, FlowRun, TaskRun
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A stretch of time; both ends belong to it, as in Prefect's filters. None means open."""
+
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs; every condition that is given must hold.
+
+    Args:
+        ended: Bounds of ``end_time``.
+        started: Bounds of ``start_time``; runs that have not started never match.
+        due: Bounds of ``next_scheduled_start_time``.
+        state_types: Any of these, for example ``("RUNNING", "PENDING")``.
+        not_state_names: None of these, for example ``("Scheduled",)``.
+        ids: Any of these runs.
+        placeholders: For task runs: False leaves out the rows that only stand for a subflow.
+    """
+
+    ended: Interval | None = None
+    started: Interval | None = None
+    due: Interval | None = None
+    state_types: tuple[str, ...] = ()
+    not_state_names: tuple[str, ...] = ()
+    ids: tuple[UUID, ...] = ()
+    placeholders: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events, oldest first: names that start with *prefix* but are none of *without*."""
+
+    prefix: str
+    occurred: Interval
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[RowT]):
+    """One page of an answer.
+
+    Args:
+        rows: In the order that was asked for.
+        full: Whether the page is as long as the server allows, so that more may follow.
+        token: For events: what ``more_events`` takes to go on.
+    """
+
+    rows: Sequence[RowT]
+    full: bool
+    token: str | None = None
+
+
+class Api(Protocol):
+    """The reads that collectors need; every one raises ``ApiError`` where Prefect gave no answer.
+
+    *sort* is one of Prefect's own names, such as ``END_TIME_DESC``.
+    """
+
+    async def flow_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[FlowRun]:
+        """Return one page of flow runs."""
+        ...
+
+    async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
+        """Return one page of task runs."""
+        ...
+
+    async def count_flow_runs(self, where: RunFilter) -> int:
+        """Return how many flow runs match."""
+        ...
+
+    async def count_task_runs(self, where: RunFilter) -> int:
+        """Return how many task runs match."""
+        ...
+
+    async def events(self, where: EventFilter) -> Page[Event]:
+        """Return the first page of events, oldest first."""
+        ...
+
+    async def more_events(self, token: str) -> Page[Event]:
+        """Return the page of events that follows the one that gave *token*."""
+        ...
+
+    async def flows(self, ids: Sequence[UUID]) -> Sequence[Flow]:
+        """Return the flows of *ids* that exist; at most a page of ids."""
+        ...
+
+    async def deployments(self, ids: Sequence[UUID]) -> Sequence[Deployment]:
+        """Return the deployments of *ids* that exist; at most a page of ids."""
+        ...
+
+    async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
+        """Return *limit* deployments, by name; they are dear, about 20 ms each on the server."""
+        ...
+
+    async def version(self) -> str:
+        """Return the version that the server says it has."""
+        ...
+
+    async def ready(self) -> bool:
+        """Return whether the server reaches its database."""
+        ...

@@ -1,0 +1,99 @@
+"""The fields that we read of Prefect's answers, and no others; what is new there is skipped.
+
+Shapes are those of Prefect 3.8's REST API. User data (parameters, context, messages) is never
+decoded, so it can reach neither a label nor a log line.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+
+class State(msgspec.Struct, frozen=True):
+    """The current state of a run."""
+
+    type: str
+    name: str
+    timestamp: datetime
+
+
+class FlowRun(msgspec.Struct, frozen=True):
+    """One row of ``POST /flow_runs/filter``; ``total_run_time`` is in seconds."""
+
+    id: UUID
+    flow_id: UUID
+    run_count: int
+    total_run_time: float
+    state_type: str | None = None
+    state_name: str | None = None
+    state: State | None = None
+    deployment_id: UUID | None = None
+    parent_task_run_id: UUID | None = None
+    work_pool_name: str | None = None
+    work_queue_name: str | None = None
+    expected_start_time: datetime | None = None
+    next_scheduled_start_time: datetime | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class TaskRun(msgspec.Struct, frozen=True):
+    """One row of ``POST /task_runs/filter``; ``total_run_time`` is in seconds."""
+
+    id: UUID
+    task_key: str
+    run_count: int
+    total_run_time: float
+    flow_run_id: UUID | None = None
+    state_type: str | None = None
+    state_name: str | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """One row of ``POST /flows/filter``."""
+
+    id: UUID
+    name: str
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """One row of ``POST /deployments/filter``; its name is unique only within its flow."""
+
+    id: UUID
+    name: str
+    flow_id: UUID
+
+
+class EventState(msgspec.Struct, frozen=True):
+    """A state as an event's payload has it."""
+
+    type: str
+    name: str | None = None
+
+
+class EventPayload(msgspec.Struct, frozen=True):
+    """The transition that an event tells of; ``initial_state`` is None for a run's first state."""
+
+    initial_state: EventState | None = None
+    validated_state: EventState | None = None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One row of ``POST /events/filter``: a state change of a flow run."""
+
+    occurred: datetime
+    resource: dict[str, str | None]
+    related: list[dict[str, str | None]]
+    payload: EventPayload
+
+
+class EventRows(msgspec.Struct, frozen=True):
+    """One answer of ``POST /events/filter``; ``next_page`` is an address with a page token."""
+
+    events: list[Event]
+    next_page: str | None = None
