@@ -4,7 +4,7 @@ ExporterError
 ├── ApiError              Prefect gave no usable answer        kind
 │   ├── Unreachable       refused, reset, no such host, TLS    "unreachable"
 │   ├── TimedOut          no whole answer within the deadline  "timeout"
-│   ├── Rejected          an HTTP status that is not 2xx       "unauthorized", "forbidden", "not_found", …
+│   ├── Rejected          an HTTP status that is not 2xx       "unauthorized", "forbidden", …
 │   ├── Throttled         429, or 503 with Retry-After         "throttled"
 │   ├── Redirected        3xx: never followed                  "redirected"
 │   └── Malformed         not the JSON that Prefect sends      "malformed"

@@ -1,0 +1,121 @@
+"""The command line: ``prefect-exporter serve`` and ``prefect-exporter check-config``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import IntEnum
+
+import click
+import structlog
+
+from prefect_exporter import __version__
+from prefect_exporter.advice import advice
+from prefect_exporter.client import PrefectClient
+from prefect_exporter.environment import BadSettings, describe, load_settings
+from prefect_exporter.errors import ApiError, ExporterError, LedgerError
+from prefect_exporter.listener import CannotListen, serve
+from prefect_exporter.logs import configure_logs
+from prefect_exporter.settings import Settings
+
+_EPILOG = """\
+Settings are environment variables. These matter most:
+
+\b
+  PREFECT_API_URL                  the Prefect API; http://127.0.0.1:4200/api
+  PREFECT_API_KEY                  the key of a Cloud workspace
+  PREFECT_API_AUTH_STRING          user:password of a self-hosted server
+  PREFECT_EXPORTER_LISTEN_ADDRESS  where /metrics is; 127.0.0.1:9877
+  PREFECT_EXPORTER_STATE_PATH      the ledger; kept between restarts
+  PREFECT_EXPORTER_POLL_INTERVAL   15s
+
+`prefect-exporter check-config` shows all of them, docs/configuration.md says what they mean.
+
+\b
+Exit codes:
+  0  ended as asked
+  1  an unexpected error; with check-config --ask, Prefect did not answer
+  2  a bad setting
+  3  the ledger is not usable
+  4  the listen address is not usable
+"""
+
+
+class Exit(IntEnum):
+    """Why the process ended; 0 is "as asked"."""
+
+    UNEXPECTED = 1
+    BAD_SETTING = 2
+    LEDGER = 3
+    LISTEN = 4
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="prefect-exporter")
+def cli() -> None:
+    """Serve exact Prometheus metrics of a Prefect 3 server or Cloud workspace."""
+
+
+@cli.command("serve", epilog=_EPILOG)
+def serve_command() -> None:
+    """Read Prefect and serve /metrics until SIGTERM or Ctrl-C."""
+    settings = load_settings()
+    configure_logs(settings.log_level, settings.log_format)
+    # Here, so that the other commands do not wait for the import of everything.
+    from prefect_exporter.service import Service  # noqa: PLC0415 - see above
+
+    asyncio.run(serve(settings, Service(settings)))
+
+
+@cli.command("check-config")
+@click.option("--ask", is_flag=True, help="Also ask Prefect for its version.")
+def check_config(*, ask: bool) -> None:
+    """Show every setting, where it came from, and its value; secrets are masked."""
+    settings = load_settings()
+    rows = [("SETTING", "FROM", "VALUE"), *describe(settings)]
+    name_width = max(len(name) for name, _, _ in rows)
+    for name, origin, value in rows:
+        click.echo(f"{name:{name_width}}  {origin:11}  {value}")
+    if ask:
+        click.echo(asyncio.run(_ask(settings)))
+
+
+async def _ask(settings: Settings) -> str:
+    async with PrefectClient(settings.connection(), observe=lambda _exchange: None) as client:
+        version = await client.version()
+        ready = await client.ready()
+    database = "reaches its database" if ready else "does NOT reach its database"
+    return f"\nPrefect {version} answers at {settings.api_url} and {database}."
+
+
+def main() -> None:
+    """Run the command line, and end with the exit code that says why."""
+    configure_logs("info", "auto")
+    try:
+        cli()
+    except ExporterError as error:
+        code, lines = explain(error)
+        for line in lines:
+            click.echo(f"prefect-exporter: {line}", err=True)
+        sys.exit(code)
+    except Exception:  # noqa: BLE001 - logged whole, once, and the process ends
+        structlog.get_logger(__name__).exception("exporter.crashed")
+        sys.exit(Exit.UNEXPECTED)
+
+
+def explain(error: ExporterError) -> tuple[Exit, tuple[str, ...]]:
+    """Return the exit code for *error*, and the lines that tell a person of it."""
+    match error:
+        case BadSettings():
+            return Exit.BAD_SETTING, error.problems
+        case LedgerError():
+            return Exit.LEDGER, (str(error),)
+        case CannotListen():
+            return Exit.LISTEN, (str(error),)
+        case ApiError():
+            return Exit.UNEXPECTED, (f"{error.reason}. {advice(error.kind)}".rstrip(),)
+    return Exit.UNEXPECTED, (str(error),)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Flow runs that ended: how, how long they took, how often they were retried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from prefect_exporter.api import Interval, Page, RunFilter
+from prefect_exporter.collectors.base import Context, Counting
+from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
+from prefect_exporter.feeds.feed import Feed
+from prefect_exporter.feeds.rows import follow
+from prefect_exporter.labels import TERMINAL, clip, outcome, result, subflow
+from prefect_exporter.metrics import Counted, Family, Kind, Labels
+from prefect_exporter.moments import SECOND, micros, seconds
+from prefect_exporter.settings import Settings
+from prefect_exporter.wire import FlowRun
+
+FEED = "flow_runs"
+
+FINISHED = Counted(
+    "prefect_flow_runs_finished_total",
+    Kind.COUNTER,
+    "Flow runs that ended, each end counted once; a manual retry that ends is one more.",
+    ("flow", "deployment", "subflow", "outcome"),
+)
+POOL_FINISHED = Counted(
+    "prefect_work_pool_flow_runs_finished_total",
+    Kind.COUNTER,
+    "Flow runs that ended, by work pool: the same runs again, never to be added to the above.",
+    ("work_pool", "work_queue", "outcome"),
+)
+RETRIES = Counted(
+    "prefect_flow_run_retries_total",
+    Kind.COUNTER,
+    "Starts of ended flow runs beyond their first.",
+    ("flow", "deployment"),
+)
+LAST_FINISHED = Counted(
+    "prefect_flow_run_last_finished_timestamp_seconds",
+    Kind.GAUGE,
+    "When a flow run last ended so, as the exporter has seen since its first start.",
+    ("flow", "deployment", "outcome"),
+)
+FOLDED = Counted(
+    "prefect_exporter_labels_folded_total",
+    Kind.COUNTER,
+    "Run ends that stand under `other`, since their name came after the limit was reached.",
+    ("scope",),
+)
+
+
+def duration(settings: Settings) -> Counted:
+    """Return the duration's family; its buckets are a setting."""
+    return Counted(
+        "prefect_flow_run_duration_seconds",
+        Kind.HISTOGRAM,
+        "Running time of ended flow runs that had started, all their starts together.",
+        ("flow", "deployment", "outcome"),
+        settings.flow_run_buckets,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One end of a flow run, from its row or from its event.
+
+    Args:
+        seconds: The running time; None where it never started, or where only an event tells.
+    """
+
+    run_id: UUID
+    at_us: int
+    flow: str
+    deployment: str
+    subflow: str
+    outcome: str
+    run_count: int
+    seconds: float | None
+    work_pool: str
+    work_queue: str
+
+    @property
+    def name(self) -> Labels:
+        """Flow and deployment: what a deployment is known by."""
+        return self.flow, self.deployment
+
+    @property
+    def queue(self) -> Labels:
+        """Work pool and work queue."""
+        return self.work_pool, self.work_queue
+
+
+class FlowRunCollector:
+    """Count the flow runs that ended."""
+
+    name = "flow_runs"
+    required = True
+    families: tuple[Family[Counting], ...] = ()
+
+    def __init__(self, settings: Settings) -> None:
+        self.interval_seconds = settings.poll_interval_seconds
+        self.counted = (
+            FINISHED,
+            POOL_FINISHED,
+            RETRIES,
+            LAST_FINISHED,
+            duration(settings),
+            FOLDED,
+        )
+
+    async def poll(self, context: Context, previous: Counting | None) -> Counting:  # noqa: ARG002  # the protocol's
+        """Count what ended since the last poll."""
+        await follow(feed(context), context.store, context.now_us())
+        return Counting()
+
+
+def feed(context: Context) -> Feed[FlowRun]:
+    """Return the rows of ended flow runs."""
+
+    async def page(ended: Interval, offset: int) -> Page[FlowRun]:
+        return await context.api.flow_runs(RunFilter(ended=ended), "END_TIME_DESC", offset)
+
+    async def count(ended: Interval) -> int:
+        return await context.api.count_flow_runs(RunFilter(ended=ended))
+
+    async def facts(rows: Sequence[FlowRun]) -> Sequence[Fact]:
+        return await completed(context, await _completions(context, rows))
+
+    overlap_us = round(context.settings.flow_run_overlap_seconds * SECOND)
+    return Feed(context.target, FEED, overlap_us, page, count, _end_time, facts)
+
+
+def _end_time(row: FlowRun) -> datetime:
+    assert row.end_time is not None  # noqa: S101  # the filter is on end_time
+    return row.end_time
+
+
+async def _completions(context: Context, rows: Sequence[FlowRun]) -> list[Completion]:
+    ended = [row for row in rows if row.state_type in TERMINAL]
+    flows = await context.directory.flows({row.flow_id for row in ended})
+    ids = {row.deployment_id for row in ended if row.deployment_id}
+    deployments = await context.directory.deployments(ids)
+    return [
+        Completion(
+            run_id=row.id,
+            at_us=micros(_end_time(row)),
+            flow=flows[row.flow_id],
+            deployment=deployments[row.deployment_id].name if row.deployment_id else "",
+            subflow=subflow(
+                has_parent=row.parent_task_run_id is not None,
+                has_deployment=row.deployment_id is not None,
+            ),
+            outcome=outcome(row.state_type or "", row.state_name),
+            run_count=row.run_count,
+            seconds=row.total_run_time if row.start_time else None,
+            work_pool=clip(row.work_pool_name or ""),
+            work_queue=clip(row.work_queue_name or ""),
+        )
+        for row in ended
+    ]
+
+
+async def completed(context: Context, completions: Sequence[Completion]) -> Sequence[Fact]:
+    """Return what completions do to the metrics, under the names that they may use."""
+    places = await context.directory.places("deployment", {each.name for each in completions})
+    queues = {each.queue for each in completions if each.work_pool}
+    queue_places = await context.directory.places("work_queue", queues)
+    return [
+        _fact(context.target, each, places[each.name], queue_places.get(each.queue))
+        for each in completions
+    ]
+
+
+def _fact(target: str, end: Completion, name: Labels, queue: Labels | None) -> Fact:
+    labels = (target, *name)
+    effects: list[Add | Observe | Latest | Retried] = [
+        Add(Series(FINISHED.name, (*labels, end.subflow, end.outcome))),
+        Latest(Series(LAST_FINISHED.name, (*labels, end.outcome)), seconds(end.at_us)),
+        Retried(Series(RETRIES.name, labels), end.run_count),
+    ]
+    if (how := result(end.outcome)) and end.seconds is not None:
+        series = Series("prefect_flow_run_duration_seconds", (*labels, how))
+        effects.append(Observe(series, end.seconds))
+    if queue is not None:
+        effects.append(Add(Series(POOL_FINISHED.name, (target, *queue, end.outcome))))
+    if name != end.name:
+        effects.append(Add(Series(FOLDED.name, (target, "deployment"))))
+    return Fact(end.run_id, end.at_us, tuple(effects))

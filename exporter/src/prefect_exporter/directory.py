@@ -1,0 +1,111 @@
+"""What flows and deployments are called: asked once, in pages of ids, kept within bounds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+from uuid import UUID
+
+from prefect_exporter.api import Api, RunFilter
+from prefect_exporter.labels import clip
+from prefect_exporter.ledger.names import DeploymentName
+from prefect_exporter.metrics import Labels
+from prefect_exporter.store import Store
+from prefect_exporter.wire import Deployment
+
+T = TypeVar("T")
+
+PAGE = 200
+DEPLOYMENT_PAGE = 50
+FLOWS_KEPT = 10_000
+RUNS_KEPT = 20_000
+# A run can outlive what it belongs to; Prefect then has no name for it any more.
+DELETED = "(deleted)"
+
+
+class Recent(OrderedDict[UUID, str]):
+    """The names last used; beyond *size*, the one not used for longest goes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def take(self, keys: Iterable[UUID]) -> dict[UUID, str]:
+        """Return the names that are known, and keep them for longer."""
+        found = {key: self[key] for key in keys if key in self}
+        for key in found:
+            self.move_to_end(key)
+        return found
+
+    def put(self, names: Mapping[UUID, str]) -> None:
+        """Keep names; the oldest ones make room."""
+        self.update(names)
+        while len(self) > self._size:
+            self.popitem(last=False)
+
+
+class Directory:
+    """The names of one target, and the label values that stand for them.
+
+    Args:
+        target: The Prefect server or workspace.
+        api: Who to ask; every method raises its ``ApiError``.
+        store: Where deployments' names outlive them, and where names are given their places.
+    """
+
+    def __init__(self, target: str, api: Api, store: Store) -> None:
+        self._target = target
+        self._api = api
+        self._store = store
+        self._flows = Recent(FLOWS_KEPT)
+        self._flow_of_run = Recent(RUNS_KEPT)
+
+    async def flows(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """Return flow names by id."""
+        names = self._flows.take(ids)
+        for page in pages((key for key in ids if key not in names), PAGE):
+            found = {flow.id: clip(flow.name) for flow in await self._api.flows(page)}
+            names |= {key: found.get(key, DELETED) for key in page}
+            self._flows.put(found)
+        return names
+
+    async def deployments(self, ids: Collection[UUID]) -> dict[UUID, DeploymentName]:
+        """Return deployments' names by id, also of those that were deleted since we saw them."""
+        known = self._store.ledger.names.deployment
+        names = {key: row for key in ids if (row := known(self._target, key))}
+        for page in pages((key for key in ids if key not in names), DEPLOYMENT_PAGE):
+            await self.learn(await self._api.deployments(page))
+            for key in page:
+                names[key] = known(self._target, key) or DeploymentName(key, DELETED, DELETED)
+        return names
+
+    async def learn(self, rows: Sequence[Deployment]) -> Sequence[DeploymentName]:
+        """Keep the names of deployments that Prefect has just shown."""
+        flows = await self.flows({row.flow_id for row in rows})
+        named = [DeploymentName(row.id, flows[row.flow_id], clip(row.name)) for row in rows]
+        await self._store.run(self._store.ledger.remember_deployments, self._target, named)
+        return named
+
+    async def flows_of_runs(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """Return the flow names of flow runs by the run's id."""
+        names = self._flow_of_run.take(ids)
+        for page in pages((key for key in ids if key not in names), PAGE):
+            runs = (await self._api.flow_runs(RunFilter(ids=tuple(page)), "ID_DESC")).rows
+            flows = await self.flows({run.flow_id for run in runs})
+            found = {run.id: flows[run.flow_id] for run in runs}
+            names |= {key: found.get(key, DELETED) for key in page}
+            self._flow_of_run.put(found)
+        return names
+
+    async def places(self, scope: str, names: Collection[Labels]) -> dict[Labels, Labels]:
+        """Return the label values for each name: its own, or ``other`` beyond the limit."""
+        return await self._store.run(self._store.ledger.admit, self._target, scope, names)
+
+
+def pages(items: Iterable[T], size: int) -> Iterable[Sequence[T]]:
+    """Cut *items* into pieces of *size*."""
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page

@@ -1,0 +1,176 @@
+"""The second source for flow runs: state changes, for what its row no longer shows.
+
+A run that is retried or deleted before a poll has seen its end leaves no row; its event stays. An
+event counts only after a whole scan of the rows, begun later than we first saw the event, did not
+bring the same completion: so a run that still has its row is counted from it, with its duration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from prefect_exporter.api import Api, EventFilter, Interval, Page
+from prefect_exporter.facts import Change, Cursor, Fact
+from prefect_exporter.labels import TERMINAL
+from prefect_exporter.moments import MINUTE, SECOND, micros, moment
+from prefect_exporter.store import Store
+from prefect_exporter.wire import Event
+
+PREFIX = "prefect.flow-run."
+# State names that no terminal state has: leaving them out cuts the volume threefold. Everything
+# else is read, so that a terminal state with a name of the user's own is seen.
+NOT_TERMINAL = (
+    "AwaitingConcurrencySlot",
+    "AwaitingRetry",
+    "Cancelling",
+    "InfrastructurePending",
+    "Late",
+    "NotReady",
+    "Paused",
+    "Pending",
+    "Resuming",
+    "Retrying",
+    "Running",
+    "Scheduled",
+    "Submitting",
+    "Suspended",
+    "heartbeat",
+)
+OVERLAP_US = MINUTE
+# The event is written before its transaction commits: the row may show a little later.
+COMMIT_LAG_US = 2 * SECOND
+# PostgreSQL and SQLite may round the two times differently.
+TOLERANCE_US = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A flow run's end as its event tells it; the lists name what it is related to, by role."""
+
+    run_id: UUID
+    at_us: int
+    state_type: str
+    state_name: str | None
+    run_count: int
+    names: dict[str, str]
+
+
+@dataclass(slots=True)
+class EventFeed:
+    """State changes of flow runs.
+
+    Args:
+        target: The Prefect server or workspace.
+        name: Its own name in the ledger, for its mark.
+        rows: The name of the rows' feed, whose keys it shares.
+        pages: How many pages one poll may ask for.
+        facts: What ends that only events know do to the metrics.
+    """
+
+    target: str
+    name: str
+    rows: str
+    pages: int
+    facts: Callable[[Sequence[Ended]], Awaitable[Sequence[Fact]]]
+    waiting: dict[tuple[UUID, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What one poll of the events brought.
+
+    Args:
+        counted: Completions that only their event told of.
+        newest_us: The newest event that was seen; 0 where none was.
+        over_budget: Whether events were left for the next poll.
+    """
+
+    counted: int
+    newest_us: int
+    over_budget: bool
+
+
+async def follow_events(feed: EventFeed, api: Api, store: Store, now_us: int) -> Followed:
+    """Count the completions that only events know.
+
+    Raises:
+        ApiError: Nothing of this poll is kept.
+        LedgerError: As above.
+    """
+    rows = store.ledger.cursor(feed.target, feed.rows)
+    if rows is None:
+        return Followed(0, 0, over_budget=False)
+    cursor = store.ledger.cursor(feed.target, feed.name) or Cursor(rows.origin_us, rows.origin_us)
+    since = max(cursor.high_us - OVERLAP_US, cursor.origin_us)
+    events, over_budget = await _read(feed, api, since)
+    ends = [end for event in events if (end := ended(event)) and end.at_us >= cursor.origin_us]
+    ready = await _without_row(feed, store, ends, now_us)
+    facts = await feed.facts(ready) if ready else ()
+    newest = max([cursor.newest_us, *(micros(event.occurred) for event in events)])
+    waits = min((at_us for _, at_us in feed.waiting), default=newest)
+    # Over budget, the overlap is given up: else a burst would be read from its start for ever.
+    mark = min(newest, waits) + (OVERLAP_US if over_budget else 0)
+    change = Change(
+        feed.target,
+        feed.rows,
+        tuple(facts),
+        tolerance_us=TOLERANCE_US,
+        cursors={feed.name: Cursor(cursor.origin_us, max(mark, cursor.high_us), newest, now_us)},
+    )
+    counted = await store.run(store.ledger.commit, change)
+    return Followed(counted, newest, over_budget)
+
+
+async def _read(feed: EventFeed, api: Api, since_us: int) -> tuple[list[Event], bool]:
+    """Return the events since a time, oldest first, and whether the budget cut them off."""
+    without = tuple(PREFIX + name for name in NOT_TERMINAL)
+    since, token, events = moment(since_us), None, list[Event]()
+    for _ in range(feed.pages):
+        page: Page[Event]
+        if token is None:
+            page = await api.events(EventFilter(PREFIX, Interval(since), without))
+        else:
+            page = await api.more_events(token)
+        events += page.rows
+        if not page.full:
+            return events, False
+        last = page.rows[-1].occurred
+        # Pages go on by time; a token is an offset, of use only inside one crowded microsecond.
+        token = page.token if last == since else None
+        since = last
+    return events, True
+
+
+async def _without_row(
+    feed: EventFeed, store: Store, ends: Sequence[Ended], now_us: int
+) -> list[Ended]:
+    keys = {(end.run_id, end.at_us): end for end in ends}
+    unseen = await store.run(store.ledger.unseen, feed.target, feed.rows, keys, TOLERANCE_US)
+    first_seen = {key: feed.waiting.get(key, now_us) for key in keys if key in unseen}
+    rows = store.ledger.cursor(feed.target, feed.rows)
+    scanned_us = rows.scanned_us if rows else 0
+    ready = [key for key, at_us in first_seen.items() if scanned_us >= at_us + COMMIT_LAG_US]
+    feed.waiting = {key: at for key, at in first_seen.items() if key not in set(ready)}
+    return [keys[key] for key in ready]
+
+
+def ended(event: Event) -> Ended | None:
+    """Return the end that an event tells of; None for any other transition.
+
+    A terminal state that replaces a terminal one keeps ``end_time``: it is no second completion.
+    """
+    before, after = event.payload.initial_state, event.payload.validated_state
+    if after is None or after.type not in TERMINAL or (before and before.type in TERMINAL):
+        return None
+    try:
+        run_id = UUID((event.resource["prefect.resource.id"] or "").removeprefix(PREFIX))
+        run_count = int(event.resource.get("prefect.run-count") or 0)
+    except (KeyError, ValueError):
+        return None
+    names = {
+        row.get("prefect.resource.role") or "": row.get("prefect.resource.name") or ""
+        for row in event.related
+    }
+    return Ended(run_id, micros(event.occurred), after.type, after.name, run_count, names)

@@ -1,0 +1,134 @@
+"""Read what is new by time, with an overlap; count each key once; move on when it is kept.
+
+Why nothing is lost: a row that ends at *e* and becomes visible at *v* is missed by a scan only if
+that scan began before *v*. The mark is the newest end that was seen, so it stands at most at *v*
+plus the skew between the server's replicas, and the next scan goes back behind it by the overlap.
+No clock of this machine is in that argument, and outages do not matter: the mark stands still in
+them. What comes later than the overlap is the audit's to find.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from uuid import UUID
+
+from prefect_exporter.api import Interval
+from prefect_exporter.facts import Baseline, Change, Cursor, Fact
+from prefect_exporter.feeds.feed import Feed, RowT
+from prefect_exporter.moments import MINUTE, micros, moment
+from prefect_exporter.store import Store
+
+# After an outage the backlog is read in stretches of time, so that what was read stays read where
+# the rest is cut off; a backlog of so few rows is read at once.
+STRETCH_US = 15 * MINUTE
+FEW_ROWS = 2000
+
+
+async def follow(feed: Feed[RowT], store: Store, now_us: int) -> None:
+    """Count every row since the feed's mark.
+
+    Raises:
+        ApiError: What was read before is kept, and the mark says how far that was.
+        LedgerError: As above.
+    """
+    cursor = store.ledger.cursor(feed.target, feed.name) or await begin(feed, now_us)
+    low = scan_start(cursor, feed.overlap_us)
+    late = now_us - low > 2 * STRETCH_US
+    if late and await feed.count(Interval(moment(low))) > FEW_ROWS:
+        bounds = list(stretches(low, now_us - feed.overlap_us, feed.overlap_us))
+    else:
+        bounds = [(low, None)]
+    for first, last in bounds:
+        cursor = await _read(feed, store, cursor, (first, last, now_us))
+
+
+async def begin(feed: Feed[RowT], now_us: int) -> Cursor:
+    """Return a new feed's mark: just behind the newest row that there is, so history stays out.
+
+    The server's own time is used, not this machine's clock. A client's clock may have put a row
+    into the future; then it is now.
+    """
+    page = await feed.page(Interval(moment(0)), 0)
+    newest = feed.key(page.rows[0])[1] + 1 if page.rows else 0
+    origin = min(newest, now_us)
+    return Cursor(origin, origin)
+
+
+def stretches(low: int, stop: int, overlap_us: int) -> Iterator[tuple[int, int | None]]:
+    """Yield the stretches of a backlog, oldest first; the last one is open to the future."""
+    while (high := low + overlap_us + STRETCH_US) < stop:
+        yield low, high
+        low = (high - overlap_us) // MINUTE * MINUTE
+    yield low, None
+
+
+def scan_start(cursor: Cursor, overlap_us: int) -> int:
+    """Return where a scan begins: on a minute's edge, so that it sees whole minutes."""
+    return max((cursor.high_us - overlap_us) // MINUTE * MINUTE, cursor.origin_us)
+
+
+async def _read(
+    feed: Feed[RowT], store: Store, cursor: Cursor, bounds: tuple[int, int | None, int]
+) -> Cursor:
+    low, high, now_us = bounds
+    rows_by_minute: Counter[int] = Counter()
+    newest = cursor.newest_us
+    pending: Sequence[Fact] = ()
+    async for rows in scan(feed, low, high):
+        if pending:
+            await store.run(store.ledger.commit, Change(feed.target, feed.name, tuple(pending)))
+        times = [micros(feed.when(row)) for row in rows]
+        rows_by_minute.update(at_us // MINUTE for at_us in times)
+        newest = max([newest, *times])
+        pending = await new_facts(feed, store, rows)
+    # A client's clock that runs ahead must not pull the mark past now.
+    mark = max(cursor.high_us, min(newest, now_us))
+    after = Cursor(cursor.origin_us, mark, newest, now_us if high is None else cursor.scanned_us)
+    change = Change(
+        feed.target,
+        feed.name,
+        tuple(pending),
+        cursors={feed.name: after},
+        baseline=_baseline(rows_by_minute, low, high),
+    )
+    await store.run(store.ledger.commit, change)
+    return after
+
+
+def _baseline(rows: Counter[int], low: int, high: int | None) -> Baseline:
+    """Return the minutes that a scan has seen whole; its last one only where it was open."""
+    first = low // MINUTE
+    stop = max([first, *rows]) + 1 if high is None else high // MINUTE
+    return Baseline(first, stop, {minute: n for minute, n in rows.items() if minute < stop})
+
+
+async def new_facts(feed: Feed[RowT], store: Store, rows: Sequence[RowT]) -> Sequence[Fact]:
+    """Return the facts of those rows whose keys are not in the ledger."""
+    keys = [feed.key(row) for row in rows]
+    unseen = await store.run(store.ledger.unseen, feed.target, feed.name, keys)
+    fresh = [row for row, key in zip(rows, keys, strict=True) if key in unseen]
+    return await feed.facts(fresh) if fresh else ()
+
+
+async def scan(feed: Feed[RowT], low_us: int, high_us: int | None) -> AsyncIterator[Sequence[RowT]]:
+    """Yield every row from *low_us* to *high_us*, both included, newest first, page by page.
+
+    The next page goes on from the last row's time, so rows that come or go meanwhile shift
+    nothing; an offset is used only inside one time that fills a whole page.
+    """
+    before = None if high_us is None else moment(high_us)
+    offset = 0
+    border: set[UUID] = set()
+    while True:
+        page = await feed.page(Interval(moment(low_us), before), offset)
+        yield [row for row in page.rows if row.id not in border]
+        if not page.full:
+            return
+        last = feed.when(page.rows[-1])
+        edge = {row.id for row in page.rows if feed.when(row) == last}
+        if last == before:
+            offset += len(page.rows)
+            border |= edge
+        else:
+            before, offset, border = last, 0, edge

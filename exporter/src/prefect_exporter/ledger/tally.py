@@ -1,0 +1,154 @@
+"""Counters and histograms in memory, as they are in the file; what is still held back of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
+from prefect_exporter.metrics import Counted, Histogram, Kind, Labels
+
+
+@dataclass(slots=True)
+class Held:
+    """A series that is published at 0 until that zero has been served.
+
+    Args:
+        version: The first publication that showed the zero; None before there was one.
+        since: When that was, in seconds of a monotonic clock.
+    """
+
+    version: int | None = None
+    since: float = 0.0
+
+
+class Tally:
+    """Every counted series; only what the file has committed gets in here.
+
+    ``increase()`` cannot see the first count of a series that is born at 1, so a new series is
+    held at 0 until a scrape has served it (https://github.com/prometheus/prometheus/issues/1673).
+    """
+
+    def __init__(self, families: Mapping[str, Counted]) -> None:
+        self.families = families
+        self.scalars: dict[str, dict[Labels, float]] = {name: {} for name in families}
+        self.histograms: dict[str, dict[Labels, Histogram]] = {name: {} for name in families}
+        self.held: dict[Series, Held] = {}
+        # Grows with each change of what a family shows.
+        self.revisions = dict.fromkeys(families, 0)
+
+    def __contains__(self, series: Series) -> bool:
+        family, labels = series
+        return labels in self.scalars[family] or labels in self.histograms[family]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.scalars.values())) + sum(map(len, self.histograms.values()))
+
+    def holds(self, series: Series) -> bool:
+        """Return whether a series of this family is held while it is new: only what counts is."""
+        return self.families[series.family].kind is not Kind.GAUGE
+
+    def load(self, series: Series, value: float | Histogram, *, released: bool) -> None:
+        """Take in one series as the file has it."""
+        self.revisions[series.family] += 1
+        if isinstance(value, Histogram):
+            self.histograms[series.family][series.labels] = value
+        else:
+            self.scalars[series.family][series.labels] = value
+        if not released:
+            self.held.setdefault(series, Held())
+
+    def forget(self, series: Series) -> None:
+        """Drop one series."""
+        self.revisions[series.family] += 1
+        self.scalars[series.family].pop(series.labels, None)
+        self.histograms[series.family].pop(series.labels, None)
+        self.held.pop(series, None)
+
+    def show(self, series: Series) -> None:
+        """Let a held series show its value."""
+        self.revisions[series.family] += 1
+        self.held.pop(series, None)
+
+    def shown_scalars(self, family: str) -> Iterator[tuple[Labels, float]]:
+        """Yield a family's published values: 0 where a series is held."""
+        for labels, value in self.scalars[family].items():
+            yield labels, 0.0 if Series(family, labels) in self.held else value
+
+    def shown_histograms(self, family: str) -> Iterator[tuple[Labels, Histogram]]:
+        """Yield a family's published histograms: empty where a series is held."""
+        empty = empty_histogram(self.families[family])
+        for labels, value in self.histograms[family].items():
+            yield labels, empty if Series(family, labels) in self.held else value
+
+    def mark_shown(self, version: int, now: float) -> None:
+        """Remember which publication was the first to show each held zero."""
+        for held in self.held.values():
+            if held.version is None:
+                held.version, held.since = version, now
+
+    def due(self, served: int, now: float, hold_seconds: float) -> list[Series]:
+        """Return the held series whose zero was served, or that have waited long enough."""
+        return [
+            series
+            for series, held in self.held.items()
+            if held.version is not None
+            and (held.version <= served or now - held.since >= hold_seconds)
+        ]
+
+
+def empty_histogram(family: Counted) -> Histogram:
+    """Return a histogram of *family* with nothing in it."""
+    return Histogram((0,) * (len(family.bounds) + 1))
+
+
+class Draft:
+    """What a commit would make of a tally; the tally itself stays as it is."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self.scalars: dict[Series, float] = {}
+        self.histograms: dict[Series, Histogram] = {}
+
+    def seed(self, series: Series) -> None:
+        """Let a series exist."""
+        if series in self._tally or series in self.scalars or series in self.histograms:
+            return
+        family = self._tally.families[series.family]
+        if family.bounds:
+            self.histograms[series] = empty_histogram(family)
+        else:
+            self.scalars[series] = 0.0
+
+    def take(self, fact: Fact, starts_counted: int) -> None:
+        """Let one fact have its effects; of the run, so many starts are counted already."""
+        for effect in fact.effects:
+            match effect:
+                case Add(series, amount):
+                    self._add(series, amount)
+                case Retried(series, run_count):
+                    self._add(series, max(run_count - max(starts_counted, 1), 0))
+                case Latest(series, value):
+                    self.scalars[series] = max(self._scalar(series), value)
+                case Observe(series, value):
+                    self._observe(series, value)
+
+    def _scalar(self, series: Series) -> float:
+        if series in self.scalars:
+            return self.scalars[series]
+        return self._tally.scalars[series.family].get(series.labels, 0.0)
+
+    def _add(self, series: Series, amount: float) -> None:
+        self.scalars[series] = self._scalar(series) + amount
+
+    def _observe(self, series: Series, value: float) -> None:
+        family = self._tally.families[series.family]
+        before = self.histograms.get(series) or self._tally.histograms[series.family].get(
+            series.labels, empty_histogram(family)
+        )
+        self.histograms[series] = before.plus(family.bounds, value)
+
+    def items(self) -> Iterable[tuple[Series, float | Histogram]]:
+        """Return every series that the draft changes, with its new value."""
+        yield from self.scalars.items()
+        yield from self.histograms.items()

@@ -1,0 +1,133 @@
+"""The live status page: how the exporter is doing, in words that need no manual."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import jinja2
+
+from prefect_exporter.advice import advice
+from prefect_exporter.status import CollectorStatus, Status
+
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One collector as the page shows it; *tone* is good, warn, bad or idle."""
+
+    collector: CollectorStatus
+    state: str
+    tone: str
+    last_success: str
+    took: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One cause, and every collector of a target that it stops."""
+
+    target: str
+    collectors: tuple[str, ...]
+    error: str
+    advice: str
+
+
+def render_page(status: Status, nonce: str) -> str:
+    """Return the page as HTML; *nonce* marks the style that its policy lets through."""
+    rows = sorted((_row(row, status.at) for row in status.collectors), key=_urgency)
+    return _TEMPLATE.render(
+        status=status,
+        rows=rows,
+        failures=_failures(row.collector for row in rows),
+        headline=_headline(status, rows),
+        started=_ago(status.started, status.at),
+        ledger_size=_size(status.ledger_bytes),
+        nonce=nonce,
+    )
+
+
+def unready_line(row: CollectorStatus, now: datetime) -> str:
+    """Return why ``/readyz`` waits for a collector; says its error's kind, not its text."""
+    if row.last_success is None:
+        state = "has not read Prefect yet"
+    else:
+        state = f"last read Prefect {_ago(row.last_success, now)}"
+    return f"{row.target}/{row.name}: {state}" + (f" ({row.error_kind})" if row.error_kind else "")
+
+
+def _row(row: CollectorStatus, now: datetime) -> Row:
+    match row.succeeded, row.fresh:
+        case None, _:
+            state, tone = "First poll is running", "idle"
+        case True, True:
+            state, tone = "Works", "good"
+        case True, False:
+            state, tone = "Overdue", "warn"
+        case False, True:
+            state, tone = "Fails; last values still hold", "warn"
+        case _:
+            state, tone = "Fails", "bad"
+    last = _ago(row.last_success, now) if row.last_success else "never"
+    return Row(row, state, tone, last, _took(row.duration_seconds) if row.polls else "-")
+
+
+def _urgency(row: Row) -> tuple[int, str, str]:
+    order = ("bad", "warn", "idle", "good")
+    return order.index(row.tone), row.collector.target, row.collector.name
+
+
+def _failures(collectors: Iterable[CollectorStatus]) -> list[Failure]:
+    causes: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for row in collectors:
+        if row.succeeded is False:
+            cause = row.target, row.error or "no reason was given", row.error_kind or ""
+            causes[cause].append(row.name)
+    return [
+        Failure(target, tuple(names), error, advice(kind))
+        for (target, error, kind), names in causes.items()
+    ]
+
+
+def _headline(status: Status, rows: Sequence[Row]) -> tuple[str, str]:
+    failing = sum(row.collector.succeeded is False for row in rows)
+    if failing:
+        tone = "warn" if status.ready else "bad"
+        return tone, f"{failing} of {len(rows)} collectors {'fails' if failing == 1 else 'fail'}"
+    if not status.ready:
+        return "idle", "Waiting for the first values"
+    if any(row.tone == "warn" for row in rows):
+        return "warn", "Some collectors are overdue"
+    return "good", "Everything works"
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    seconds = max(0, (now - then) // timedelta(seconds=1))
+    for length, unit in _STEPS:
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return "just now"
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1_000:.0f} ms"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1_024:  # noqa: PLR2004 - the step between binary units
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1_024
+    return f"{count:.1f} GiB"
+
+
+_TEMPLATE = jinja2.Environment(
+    loader=jinja2.PackageLoader("prefect_exporter"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+).get_template("status.html")

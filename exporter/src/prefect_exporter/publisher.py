@@ -1,0 +1,159 @@
+"""Render what has changed, once, after it is in the ledger; scrapes get those bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import ProcessCollector
+from prometheus_client.core import Metric
+
+from prefect_exporter import self_metrics, traffic
+from prefect_exporter.errors import LedgerDamaged, LedgerError
+from prefect_exporter.exposition import Exposition, Rendered, assemble, render
+from prefect_exporter.ledger import Ledger
+from prefect_exporter.ledger.tally import Tally
+from prefect_exporter.metrics import Counted, Family, Kind
+from prefect_exporter.runner import Runner
+from prefect_exporter.self_metrics import Process
+from prefect_exporter.store import Store
+from prefect_exporter.traffic import Traffic
+
+# Polls that end at about the same time share one publication.
+GATHER_SECONDS = 0.2
+
+_log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """The current exposition, and what it is made of.
+
+    Args:
+        runners: Every collector of every target.
+        traffics: The traffic of each target, by its name.
+        store: The ledger.
+        hold_seconds: How long a new series waits at 0 for a scrape, at most.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        runners: Sequence[Runner[Any]],
+        traffics: dict[str, Traffic],
+        store: Store,
+        *,
+        hold_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runners = runners
+        self._traffics = traffics
+        self._store = store
+        self._hold_seconds = hold_seconds
+        self._clock = clock
+        self._served = 0
+        self._dirty = asyncio.Event()
+        self._rendered: dict[str, tuple[int, Rendered]] = {}
+        self._process_metrics = ProcessCollector(registry=None)
+        self.current = assemble(0, ())
+
+    def poke(self, _runner: Runner[Any]) -> None:
+        """Say that something was polled."""
+        self._dirty.set()
+
+    def served(self, version: int) -> None:
+        """Say that a scrape has had a whole publication."""
+        self._served = max(self._served, version)
+
+    async def run(self) -> None:
+        """Publish whenever something was polled.
+
+        Raises:
+            LedgerDamaged: From the ledger, which then cannot say what may be shown.
+        """
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._dirty.clear()
+            await self.publish()
+
+    async def publish(self) -> None:
+        """Release what may be shown, and render; the whole runs in the ledger's thread."""
+        self.current = await self._store.run(self._publish, self._store.ledger)
+
+    def _publish(self, ledger: Ledger) -> Exposition:
+        now = self._clock()
+        self._release(ledger, now)
+        version = self.current.version + 1
+        exposition = assemble(version, self._render_all(ledger))
+        ledger.tally.mark_shown(version, now)
+        return exposition
+
+    def _release(self, ledger: Ledger, now: float) -> None:
+        due = ledger.tally.due(self._served, now, self._hold_seconds)
+        if not due:
+            return
+        try:
+            ledger.release(due)
+        except LedgerDamaged:
+            raise
+        except LedgerError as error:
+            # What is held stays held until there is room; everything else is shown.
+            _log.warning("release.failed", reason=str(error))
+
+    def _render_all(self, ledger: Ledger) -> Iterator[Rendered]:
+        for family in ledger.tally.families.values():
+            yield self._counted(family, ledger.tally)
+        for metric in self._metrics():
+            yield render(metric)
+
+    def _counted(self, family: Counted, tally: Tally) -> Rendered:
+        """Render a counted family again only where it has changed: they are the large ones."""
+        revision = tally.revisions[family.name]
+        kept = self._rendered.get(family.name)
+        if kept is None or kept[0] != revision:
+            kept = revision, render(_metric_of(family, tally))
+            self._rendered[family.name] = kept
+        return kept[1]
+
+    def _metrics(self) -> Iterator[Metric]:
+        for family in {f.name: f for r in self._runners for f in r.collector.families}.values():
+            yield family.fill(self._states(family))
+        for each in traffic.FAMILIES:
+            yield each.fill(self._traffics.items())
+        yield traffic.durations(self._traffics)
+        for own in self_metrics.COLLECTOR_FAMILIES:
+            yield own.fill(self._by_target().items())
+        for process in self_metrics.PROCESS_FAMILIES:
+            yield process.fill((target, self._process()) for target in self._traffics)
+        yield from self._process_metrics.collect()
+
+    def _states(self, family: Family[Any]) -> Iterator[tuple[str, Any]]:
+        """Yield the good states by target; stale gauges go, counters never do."""
+        for runner in self._runners:
+            shown = runner.fresh or family.kind is Kind.COUNTER
+            if family in runner.collector.families and runner.state is not None and shown:
+                yield runner.target, runner.state
+
+    def _by_target(self) -> dict[str, list[Runner[Any]]]:
+        by_target: dict[str, list[Runner[Any]]] = {target: [] for target in self._traffics}
+        for runner in self._runners:
+            by_target[runner.target].append(runner)
+        return by_target
+
+    def _process(self) -> Process:
+        ledger = self._store.ledger
+        return Process(
+            ledger_bytes=ledger.size_bytes(),
+            series=len(ledger.tally),
+            held_series=len(ledger.tally.held),
+            ledger_replaced_seconds=ledger.replaced_seconds,
+        )
+
+
+def _metric_of(family: Counted, tally: Tally) -> Metric:
+    if family.kind is Kind.HISTOGRAM:
+        return family.fill_histograms(tally.shown_histograms(family.name))
+    return family.fill_scalars(tally.shown_scalars(family.name))

@@ -1,0 +1,129 @@
+"""Where everything is put together: settings in, a polling and publishing service out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Self
+
+import stamina.instrumentation
+import structlog
+
+from prefect_exporter import __version__, collectors
+from prefect_exporter.client import PrefectClient
+from prefect_exporter.collectors.base import Context
+from prefect_exporter.directory import Directory
+from prefect_exporter.errors import LedgerDamaged
+from prefect_exporter.exposition import Exposition
+from prefect_exporter.ledger import Ledger, open_ledger
+from prefect_exporter.moments import moment
+from prefect_exporter.publisher import Publisher
+from prefect_exporter.runner import Runner
+from prefect_exporter.settings import Settings
+from prefect_exporter.status import Status, TargetStatus
+from prefect_exporter.store import Store
+from prefect_exporter.traffic import Traffic
+
+_log = structlog.get_logger(__name__)
+
+
+def now_us() -> int:
+    """Return this machine's time in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Service:
+    """The exporter without its HTTP server.
+
+    Args:
+        settings: How it is set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._collectors = collectors.build(settings)
+        self._traffic = Traffic()
+        self._client = PrefectClient(settings.connection(), observe=self._traffic.observe)
+        self._started = moment(now_us())
+        # Its default hooks would count each retry in a global registry, and log it.
+        stamina.instrumentation.set_on_retry_hooks([])
+
+    async def __aenter__(self) -> Self:
+        """Open the ledger, so that a bad one is told before anything is served.
+
+        Raises:
+            LedgerError: It is not usable; a damaged one was moved aside instead.
+        """
+        self._open()
+        await self._client.__aenter__()
+        # The state from before the restart is served at once, and /metrics is never empty.
+        await self._publisher.publish()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        """Finish the commit that was begun, and close."""
+        await self._client.__aexit__(None, None, None)
+        self._store.close()
+
+    async def run(self) -> None:
+        """Poll and publish until cancelled; begin anew where the ledger is damaged meanwhile."""
+        while True:
+            try:
+                await self._poll_all()
+            except* LedgerDamaged:
+                self._store.close()
+                self._open()
+
+    async def _poll_all(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publisher.run())
+            for runner in self._runners:
+                tasks.create_task(runner.run(self._publisher.poke))
+
+    def exposition(self) -> Exposition:
+        """Return the current publication."""
+        return self._publisher.current
+
+    def served(self, version: int) -> None:
+        """Say that a scrape has had a whole publication."""
+        self._publisher.served(version)
+
+    def status(self) -> Status:
+        """Return how everything is."""
+        ledger = self._store.ledger
+        server = next(r for r in self._runners if r.collector.name == "server")
+        version = server.state.version if server.state else None
+        target = TargetStatus(self._settings.target, self._settings.api_url, version)
+        return Status(
+            at=moment(now_us()),
+            started=self._started,
+            version=__version__,
+            targets=(target,),
+            collectors=tuple(runner.status() for runner in self._runners),
+            ledger_path=str(ledger.path),
+            ledger_bytes=ledger.size_bytes(),
+            series=len(ledger.tally),
+            held_series=len(ledger.tally.held),
+        )
+
+    def _open(self) -> None:
+        self._store = Store(self._ledger())
+        settings, target = self._settings, self._settings.target
+        directory = Directory(target, self._client, self._store)
+        context = Context(target, self._client, directory, self._store, settings, now_us)
+        self._runners: list[Runner[Any]] = [Runner(each, context) for each in self._collectors]
+        self._publisher = Publisher(
+            self._runners,
+            {target: self._traffic},
+            self._store,
+            hold_seconds=settings.hold_seconds,
+        )
+
+    def _ledger(self) -> Ledger:
+        families = {family.name: family for each in self._collectors for family in each.counted}
+        limits = {
+            "deployment": self._settings.max_deployments,
+            "task": self._settings.max_tasks,
+            "work_queue": self._settings.max_work_queues,
+        }
+        return open_ledger(self._settings.state_path, families, limits, moment(now_us()))

@@ -1,0 +1,124 @@
+"""How one Prefect server is reached: the connection pool, its TLS, and why a connection failed."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from prefect_exporter.auth import standing_headers
+from prefect_exporter.errors import Unreachable
+
+_POOL = httpx.Limits(max_connections=8, max_keepalive_connections=8, keepalive_expiry=60)
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL})
+_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    (ssl.SSLCertVerificationError, "TLS certificate not trusted"),
+    (ssl.SSLError, "TLS failed"),
+    ((socket.gaierror, UnicodeError), "no such host"),
+    (ConnectionRefusedError, "connection refused"),
+    ((ConnectionResetError, BrokenPipeError), "connection reset"),
+    (TimeoutError, "connecting timed out"),
+    (httpx.RemoteProtocolError, "the connection ended before a whole HTTP answer"),
+    (httpx.ProxyError, "the proxy refused"),
+    (
+        (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError),
+        "an address or a header that cannot be sent",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Everything that the client needs to know of one target.
+
+    Args:
+        url: The address of the API, for example ``https://prefect.example.com/api``.
+        api_key: For Prefect Cloud: sent as bearer token.
+        auth_string: ``user:password``; wins over the API key.
+        headers: Further headers of every request.
+        ca_file: Certificates to trust instead of the usual ones.
+        verify: Whether the server's certificate is checked at all.
+        request_timeout_seconds: For one whole answer, connecting included.
+        attempts: Tries of one request, the first included.
+        requests_per_minute: The budget, retries included; None where there is none.
+        page_size: Rows of one page; lowered for good where Prefect allows fewer.
+
+    Raises:
+        ValueError: The address holds credentials, which logs would show.
+    """
+
+    url: str
+    api_key: SecretStr | None
+    auth_string: SecretStr | None
+    headers: Mapping[str, SecretStr]
+    ca_file: Path | None
+    verify: bool
+    request_timeout_seconds: float
+    attempts: int
+    requests_per_minute: int | None
+    page_size: int
+
+    def __post_init__(self) -> None:
+        if "@" in self.url.partition("://")[2].partition("/")[0]:
+            raise ValueError("the address must hold no credentials; use PREFECT_API_AUTH_STRING")
+
+
+def open_http(
+    connection: Connection, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    """Return a client that stays on its host, keeps no cookies, and sends who we are.
+
+    Raises:
+        OSError: The file of certificates cannot be read, or holds none.
+    """
+    return httpx.AsyncClient(
+        headers=standing_headers(connection.api_key, connection.auth_string, connection.headers),
+        verify=_tls(connection),
+        # HTTPS_PROXY and NO_PROXY hold for this program as for any other. A netrc file does not:
+        # httpx reads one only where it is told to, so credentials come from the settings alone.
+        trust_env=True,
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        # One deadline for the whole answer stands around each request instead.
+        timeout=None,  # noqa: S113
+        limits=_POOL,
+        transport=transport,
+    )
+
+
+def unreachable(route: str, error: Exception) -> Unreachable:
+    """Return the error in plain words; what the library said may hold an address or a header."""
+    for cause in _causes(error):
+        if reason := _reason(cause):
+            return Unreachable(route, reason)
+    return Unreachable(route, "the connection failed")
+
+
+def _tls(connection: Connection) -> ssl.SSLContext | bool:
+    if connection.verify and connection.ca_file is not None:
+        return ssl.create_default_context(cafile=connection.ca_file)
+    return connection.verify
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the innermost errors first: they are the exact ones."""
+    if error is None:
+        return
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    yield from _causes(error.__cause__ or error.__context__)
+    yield error
+
+
+def _reason(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in _NO_ROUTE:
+        return "no route to the host"
+    return next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), None)

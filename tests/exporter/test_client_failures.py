@@ -1,0 +1,188 @@
+"""The client against a server that misbehaves, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import stamina.instrumentation
+from pydantic import SecretStr
+
+from misbehaving import Fault, MisbehavingPrefect
+from prefect_exporter.api import RunFilter
+from prefect_exporter.client import Connection, Exchange, PrefectClient
+from prefect_exporter.errors import (
+    ApiError,
+    Malformed,
+    Redirected,
+    Rejected,
+    Throttled,
+    TimedOut,
+    Unreachable,
+)
+
+SECRETS = ("s3cret-passphrase", "b2JzZXJ2ZXI6czNjcmV0", "s3cret-header", "hunter2")
+"""The password, the start of the basic header that holds it, a header, and what the server says."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one fault must end in."""
+
+    error: type[ApiError]
+    kind: str
+    reason: str
+    status: str | None = None
+    deadline_seconds: float = 20
+
+
+FAULTS = {
+    Fault.REFUSED: Expected(Unreachable, "unreachable", "connection refused"),
+    Fault.RESET_MID_BODY: Expected(Unreachable, "unreachable", "connection reset", "200"),
+    Fault.ENDS_MID_BODY: Expected(Unreachable, "unreachable", "before a whole HTTP answer", "200"),
+    Fault.NOT_HTTP: Expected(Unreachable, "unreachable", "before a whole HTTP answer"),
+    Fault.UNAUTHORIZED: Expected(Rejected, "unauthorized", "check PREFECT_API_AUTH_STRING", "401"),
+    Fault.FORBIDDEN_CSRF: Expected(Rejected, "forbidden", "CSRF token", "403"),
+    Fault.FORBIDDEN: Expected(Rejected, "forbidden", "HTTP 403 Forbidden", "403"),
+    Fault.NOT_FOUND: Expected(Rejected, "not_found", "should end in /api", "404"),
+    Fault.PAGE_TOO_LONG: Expected(Rejected, "unprocessable", "page is too long", "422"),
+    Fault.UNPROCESSABLE: Expected(Rejected, "unprocessable", "HTTP 422", "422"),
+    Fault.THROTTLED: Expected(Throttled, "throttled", "HTTP 429 Too Many Requests", "429"),
+    Fault.SERVER_ERROR: Expected(Rejected, "server_error", "HTTP 500", "500"),
+    Fault.BAD_GATEWAY: Expected(Rejected, "server_error", "HTTP 502 Bad Gateway", "502"),
+    Fault.UNAVAILABLE: Expected(Rejected, "server_error", "HTTP 503", "503"),
+    Fault.WEB_PAGE: Expected(Malformed, "malformed", "web page and not the Prefect API", "200"),
+    Fault.EMPTY: Expected(Malformed, "malformed", "truncated", "200"),
+    Fault.TRUNCATED_JSON: Expected(Malformed, "malformed", "truncated", "200"),
+    Fault.WRONG_TYPES: Expected(Malformed, "malformed", "$[0].id", "200"),
+    Fault.WRONG_SHAPE: Expected(Malformed, "malformed", "Expected `array`, got `object`", "200"),
+    Fault.DRIPS_FOREVER: Expected(TimedOut, "timeout", "within 0.3 s", "200", 0.3),
+    Fault.NEVER_ANSWERS: Expected(TimedOut, "timeout", "within 0.3 s", None, 0.3),
+    Fault.HUGE: Expected(Malformed, "malformed", "more than 67108864 bytes", "200"),
+    Fault.GZIP_BOMB: Expected(Malformed, "malformed", "more than 67108864 bytes", "200"),
+    Fault.NOT_GZIP: Expected(Malformed, "malformed", "not the gzip", "200"),
+    Fault.REDIRECT: Expected(Redirected, "redirected", "points to http://localhost:", "302"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _quiet_retries() -> Iterator[None]:
+    stamina.instrumentation.set_on_retry_hooks(())
+    yield
+    stamina.instrumentation.set_on_retry_hooks(None)
+
+
+def connection(url: str, deadline_seconds: float) -> Connection:
+    """Return a connection that tries once and carries secrets."""
+    return Connection(
+        url=url,
+        api_key=None,
+        auth_string=SecretStr("observer:s3cret-passphrase"),
+        headers={"X-Proxy-Auth": SecretStr("s3cret-header")},
+        ca_file=None,
+        verify=True,
+        request_timeout_seconds=deadline_seconds,
+        attempts=1,
+        requests_per_minute=None,
+        page_size=200,
+    )
+
+
+@pytest.mark.parametrize("fault", list(Fault), ids=str)
+def test_fault_ends_in_its_own_error_and_passes(fault: Fault) -> None:
+    """Each fault raises its kind within the deadline, tells no secret, and leaves no trace."""
+    asyncio.run(_suffer(fault, FAULTS[fault]))
+
+
+async def _suffer(fault: Fault, expected: Expected) -> None:
+    exchanges: list[Exchange] = []
+    loop = asyncio.get_running_loop()
+    async with MisbehavingPrefect() as server:
+        server.prefect.add_flow_run()
+        reachable = connection(server.url, expected.deadline_seconds)
+        async with PrefectClient(reachable, observe=exchanges.append) as client:
+            await server.misbehave(fault)
+            began = loop.time()
+            with pytest.raises(ApiError) as caught:
+                await client.flow_runs(RunFilter(), "END_TIME_DESC")
+            took = loop.time() - began
+            told = "".join(traceback.format_exception(caught.value)) + repr(exchanges)
+            failed = exchanges[-1]
+            await server.behave()
+            page = await client.flow_runs(RunFilter(), "END_TIME_DESC")
+
+    assert isinstance(caught.value, expected.error)
+    assert expected.kind == caught.value.kind
+    assert expected.reason in caught.value.reason
+    assert "flow_runs/filter" == caught.value.route
+    assert (expected.status or expected.kind, expected.kind) == (failed.status, failed.error_kind)
+    # A second for a machine that is busy with other tests.
+    assert took < expected.deadline_seconds + 1
+    assert [] == [secret for secret in SECRETS if secret in told]
+    assert 1 == len(page.rows)
+    assert None is exchanges[-1].error_kind
+
+
+def test_credentials_do_not_follow_a_redirect() -> None:
+    """The host that a redirect names hears nothing at all."""
+
+    async def redirected() -> MisbehavingPrefect:
+        async with MisbehavingPrefect() as server:
+            await server.misbehave(Fault.REDIRECT)
+            async with PrefectClient(connection(server.url, 5), observe=_ignore) as client:
+                with pytest.raises(Redirected):
+                    await client.version()
+        return server
+
+    server = asyncio.run(redirected())
+
+    assert [] == server.seen_elsewhere
+    assert 1 == len(server.requests)
+
+
+def test_retries_end_at_the_first_good_answer() -> None:
+    """A restart of the server within a request's attempts is not seen by the caller."""
+
+    async def retried() -> tuple[str, MisbehavingPrefect]:
+        async with MisbehavingPrefect() as server:
+            server.script(Fault.BAD_GATEWAY, Fault.RESET_MID_BODY, None)
+            with stamina.set_testing(True, attempts=3):
+                async with PrefectClient(connection(server.url, 5), observe=_ignore) as client:
+                    return await client.version(), server
+
+    version, server = asyncio.run(retried())
+
+    assert "3.8.8" == version
+    assert 3 == len(server.requests)
+
+
+def test_connection_is_kept_between_requests() -> None:
+    """Two requests use one connection; the second finds it open."""
+
+    async def twice() -> int:
+        async with MisbehavingPrefect() as server:
+            async with PrefectClient(connection(server.url, 5), observe=_ignore) as client:
+                await client.version()
+                await client.version()
+                return server.connections
+
+    assert 1 == asyncio.run(twice())
+
+
+def test_unknown_host_is_named_so() -> None:
+    """A host that cannot be resolved ends in plain words."""
+
+    async def ask() -> None:
+        unknown = connection("http://prefect.invalid/api", 10)
+        async with PrefectClient(unknown, observe=_ignore) as client:
+            await client.version()
+
+    with pytest.raises(Unreachable, match="no such host"):
+        asyncio.run(ask())
+
+
+def _ignore(_: Exchange) -> None:
+    pass

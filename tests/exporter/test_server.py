@@ -1,0 +1,379 @@
+"""The HTTP routes: what each answers, to whom, and with which headers."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections.abc import MutableMapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from fronts import FAILING, NOW, STARTING, WORKING, FakeService, status
+from prefect_exporter.server import OPENMETRICS_TYPE, TEXT_TYPE, Auth, create_app
+
+PROMETHEUS_ACCEPT = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+BASIC = Auth(basic=SecretStr("me:pässword"))
+BEARER = Auth(bearer=SecretStr("token-1"))
+BOTH = Auth(basic=SecretStr("me:pässword"), bearer=SecretStr("token-1"))
+
+
+def ask(
+    service: FakeService,
+    path: str,
+    *,
+    auth: Auth | None = None,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    """Return the answer to one request."""
+
+    async def exchange() -> httpx.Response:
+        transport = httpx.ASGITransport(create_app(service, auth=auth or Auth()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            return await client.request(method, path, headers=headers)
+
+    return asyncio.run(exchange())
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", TEXT_TYPE),
+        ("*/*", TEXT_TYPE),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", TEXT_TYPE),
+        (PROMETHEUS_ACCEPT, OPENMETRICS_TYPE),
+        ("application/openmetrics-text", OPENMETRICS_TYPE),
+        ('application/openmetrics-text; version="1.0.0"', OPENMETRICS_TYPE),
+        ("application/openmetrics-text;q=0.3,text/plain;q=0.7", TEXT_TYPE),
+        ("application/openmetrics-text;q=0", TEXT_TYPE),
+        ("application/openmetrics-text;version=2.0.0", TEXT_TYPE),
+        ("application/openmetrics-text;q=much", TEXT_TYPE),
+        (";,=;q=,;;", TEXT_TYPE),
+    ],
+)
+def test_metrics_come_in_the_format_that_is_preferred(accept: str, expected: str) -> None:
+    """OpenMetrics answers those who prefer it by name, text everyone else."""
+    service = FakeService()
+
+    answer = ask(service, "/metrics", headers={"Accept": accept, "Accept-Encoding": "identity"})
+
+    assert expected == answer.headers["content-type"]
+    is_openmetrics = expected == OPENMETRICS_TYPE
+    body = service.published.openmetrics if is_openmetrics else service.published.text
+    assert body == answer.content
+
+
+@pytest.mark.parametrize(
+    ("encoding", "zipped"),
+    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("", False), ("br", False)],
+)
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_metrics_are_zipped_only_where_asked(encoding: str, zipped: bool, accept: str) -> None:  # noqa: FBT001 - a table's column
+    """Gzip comes by `Accept-Encoding`, and `Vary` tells caches so."""
+    service = FakeService()
+
+    answer = ask(service, "/metrics", headers={"Accept": accept, "Accept-Encoding": encoding})
+
+    assert ("gzip" if zipped else None) == answer.headers.get("content-encoding")
+    assert "Accept, Accept-Encoding" == answer.headers["vary"]
+    expected = service.published.text if "plain" in accept else service.published.openmetrics
+    assert expected == answer.content
+
+
+def test_whole_answer_is_reported_once() -> None:
+    """The front learns which publication a scraper was sent."""
+    service = FakeService()
+
+    ask(service, "/metrics")
+
+    assert [7] == service.scrapes
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+def test_answer_without_metrics_is_not_reported(method: str) -> None:
+    """A request that gets no metrics is no scrape."""
+    service = FakeService()
+
+    ask(service, "/metrics", method=method)
+
+    assert [] == service.scrapes
+
+
+def test_refused_scrape_is_not_reported() -> None:
+    """A scraper without its credential has seen nothing."""
+    service = FakeService()
+
+    ask(service, "/metrics", auth=BASIC)
+
+    assert [] == service.scrapes
+
+
+def test_scraper_that_hangs_up_is_not_reported() -> None:
+    """A scraper that is gone before the end of the body has not seen it."""
+    service = FakeService()
+    app = create_app(service, auth=Auth())
+    sent: list[MutableMapping[str, Any]] = []
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/metrics",
+        "query_string": b"",
+        "headers": [],
+        "root_path": "",
+        "scheme": "http",
+        "server": ("exporter", 80),
+        "client": ("scraper", 1),
+        "http_version": "1.1",
+    }
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+
+    assert service.published.text == sent[1]["body"]
+    assert [] == service.scrapes
+
+
+def test_health_asks_nobody() -> None:
+    """`/healthz` answers while no collector has ever worked, and without a credential."""
+    answer = ask(FakeService(now=status(STARTING, FAILING)), "/healthz", auth=BOTH)
+
+    assert (200, "ok\n") == (answer.status_code, answer.text)
+
+
+def test_ready_when_every_required_collector_is_fresh() -> None:
+    """A collector that is not required does not hold readiness up."""
+    optional = replace(STARTING, name="deployments", required=False)
+
+    answer = ask(FakeService(now=status(WORKING, optional)), "/readyz", auth=BOTH)
+
+    assert (200, "ready\n") == (answer.status_code, answer.text)
+
+
+def test_unready_names_each_collector_and_why() -> None:
+    """`/readyz` says in one line each which required collector is not fresh, but no error text."""
+    answer = ask(FakeService(now=status(WORKING, STARTING, FAILING)), "/readyz", auth=BOTH)
+
+    assert 503 == answer.status_code
+    assert [
+        "default/flow_runs: has not read Prefect yet",
+        "default/task_runs: last read Prefect 32 min ago (unauthorized)",
+    ] == answer.text.splitlines()
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics"])
+@pytest.mark.parametrize(
+    ("auth", "authorization", "expected"),
+    [
+        (Auth(), None, 200),
+        (BASIC, None, 401),
+        (BASIC, "Basic bWU6cMOkc3N3b3Jk", 200),
+        (BASIC, "basic  bWU6cMOkc3N3b3Jk", 200),
+        (BASIC, "Basic bWU6d3Jvbmc=", 401),
+        (BASIC, "Basic ", 401),
+        (BASIC, "Bearer bWU6cMOkc3N3b3Jk", 401),
+        (BASIC, "Bearer", 401),
+        (BEARER, "Bearer token-1", 200),
+        (BEARER, "Bearer token-2", 401),
+        (BEARER, "Basic token-1", 401),
+        (BEARER, "Bearer tök", 401),
+        (BOTH, "Bearer token-1", 200),
+        (BOTH, "Basic bWU6cMOkc3N3b3Jk", 200),
+        (BOTH, "Digest x", 401),
+        (BOTH, "", 401),
+    ],
+)
+def test_credential_guards_metrics_and_page(
+    path: str, auth: Auth, authorization: str | None, expected: int
+) -> None:
+    """`/metrics` and `/` let in whoever knows one of the credentials that are set."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+
+    async def exchange() -> httpx.Response:
+        transport = httpx.ASGITransport(create_app(FakeService(), auth=auth))
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            raw = {name: value.encode("latin-1") for name, value in headers.items()}
+            return await client.get(path, headers=raw)
+
+    assert expected == asyncio.run(exchange()).status_code
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        (BASIC, 'Basic realm="prefect-exporter", charset="UTF-8"'),
+        (BEARER, 'Bearer realm="prefect-exporter"'),
+        (
+            BOTH,
+            'Basic realm="prefect-exporter", charset="UTF-8", Bearer realm="prefect-exporter"',
+        ),
+    ],
+    ids=["basic", "bearer", "both"],
+)
+def test_refusal_says_what_would_let_in(auth: Auth, expected: str) -> None:
+    """A 401 names the schemes that are set, and shows no credential."""
+    answer = ask(FakeService(), "/", auth=auth)
+
+    assert (401, expected) == (answer.status_code, answer.headers["www-authenticate"])
+    assert "Unauthorized\n" == answer.text
+
+
+def test_credentials_are_in_no_repr() -> None:
+    """The object that holds the credentials does not show them."""
+    assert "token-1" not in repr(BOTH)
+    assert "pässword" not in repr(BOTH)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/docs", "/openapi.json", "/redoc", "/metrics/"])
+def test_unknown_path_is_a_plain_404(path: str) -> None:
+    """There is nothing else, and no API documentation of the framework's."""
+    answer = ask(FakeService(), path)
+
+    assert (404, "Not Found\n") == (answer.status_code, answer.text)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+def test_head_answers_as_get(path: str) -> None:
+    """HEAD is answered on every route with the headers of GET."""
+    got = ask(FakeService(), path)
+    head = ask(FakeService(), path, method="HEAD")
+
+    assert 200 == head.status_code
+    assert got.headers["content-type"] == head.headers["content-type"]
+    assert "content-length" in head.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nothing"])
+def test_answers_are_neither_sniffed_nor_kept(path: str) -> None:
+    """Every answer forbids guessing its type and keeping it."""
+    answer = ask(FakeService(), path)
+
+    assert "nosniff" == answer.headers["x-content-type-options"]
+    assert "no-store" == answer.headers["cache-control"]
+
+
+def test_page_lets_nothing_in_but_its_own_style() -> None:
+    """The page's policy allows one inline style by a nonce that no other answer has."""
+    first, second = ask(FakeService(), "/"), ask(FakeService(), "/")
+    policies = [answer.headers["content-security-policy"] for answer in (first, second)]
+    nonces = [re.findall("'nonce-([^']+)'", policy) for policy in policies]
+
+    assert policies[0].startswith("default-src 'none'; style-src 'nonce-")
+    assert f'<style nonce="{nonces[0][0]}">' in first.text
+    assert nonces[0] != nonces[1]
+    assert "<script" not in first.text
+
+
+def test_page_shows_what_fails_first_and_what_to_do() -> None:
+    """An error stands above the tables, with its cause, a mend, and every collector it stops."""
+    also = replace(FAILING, name="task_run_audit")
+    text = ask(FakeService(now=status(WORKING, FAILING, also)), "/").text
+
+    assert "2 of 3 collectors fail" in text
+    assert text.index("HTTP status 401") < text.index("Check PREFECT_API_KEY")
+    assert text.index("Stops task_run_audit, task_runs") < text.index("<h2>Collectors</h2>")
+    assert 1 == text.count("HTTP status 401")
+
+
+@pytest.mark.parametrize(
+    ("collector", "headline", "state"),
+    [
+        (WORKING, "Everything works", "Works"),
+        (STARTING, "Waiting for the first values", "First poll is running"),
+        (FAILING, "1 of 1 collectors fails", "Fails"),
+        (
+            replace(FAILING, fresh=True),
+            "1 of 1 collectors fails",
+            "Fails; last values still hold",
+        ),
+        (
+            replace(WORKING, fresh=False, required=False),
+            "Some collectors are overdue",
+            "Overdue",
+        ),
+    ],
+    ids=["works", "starts", "fails", "fails fresh", "overdue"],
+)
+def test_page_says_each_state_in_words(collector: object, headline: str, state: str) -> None:
+    """Every state of a collector has words of its own, and so has the whole."""
+    service = FakeService()
+    service.now = replace(service.now, collectors=(collector,))  # type: ignore[arg-type]  # a table's column
+
+    text = ask(service, "/").text
+
+    assert f"</span>{headline}</h1>" in text
+    assert f">{state}</td>" in text
+
+
+def test_page_shows_the_figures_of_the_process() -> None:
+    """The page tells the server, ages, sizes and counts in units for people."""
+    text = ask(FakeService(), "/").text
+
+    for shown in (
+        "http://127.0.0.1:4200/api",
+        "3.8.8",
+        "started 2 h ago",
+        "4 s ago",
+        "84 ms",
+        "12,345",
+        "18,452",
+        "46.1 MiB",
+        "/var/lib/prefect-exporter/ledger.sqlite",
+        '<meta http-equiv="refresh" content="10">',
+    ):
+        assert shown in text
+    assert {"metrics", "healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
+
+
+def test_hostile_names_stay_text() -> None:
+    """Markup in an error, a name, an address or a path is shown, never run."""
+    evil = "<script>alert(1)</script>\"'><img src=x>"
+    collector = replace(FAILING, name=evil, target=evil, error=evil, error_kind=evil)
+    now = status(collector, replace(WORKING, target="b"))
+    target = replace(now.targets[0], name=evil, url=evil, server_version=evil)
+    now = replace(now, targets=(target, target), version=evil, ledger_path=evil)
+
+    text = ask(FakeService(now=now), "/").text
+
+    assert "<script" not in text
+    assert "<img" not in text
+    assert text.count("&lt;script&gt;") >= 8
+
+
+def test_clock_that_went_back_is_no_age() -> None:
+    """A last success in the future, after the clock was set back, reads as just now."""
+    ahead = replace(WORKING, last_success=NOW + timedelta(hours=1))
+
+    assert "<td>just now</td>" in ask(FakeService(now=status(ahead)), "/").text
+
+
+def test_zipped_body_holds_the_same_metrics() -> None:
+    """The ready gzip bytes are sent as they are."""
+    service = FakeService()
+
+    async def raw() -> bytes:
+        transport = httpx.ASGITransport(create_app(service, auth=Auth()))
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://exporter") as client,
+            client.stream("GET", "/metrics", headers={"Accept-Encoding": "gzip"}) as answer,
+        ):
+            return b"".join([part async for part in answer.aiter_raw()])
+
+    sent = asyncio.run(raw())
+
+    assert service.published.text_gzip == sent
+    assert service.published.text == gzip.decompress(sent)

@@ -1,0 +1,109 @@
+"""A front and a service that stand in for the exporter's inside."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from prefect_exporter.exposition import Exposition
+from prefect_exporter.status import CollectorStatus, Status, TargetStatus
+
+NOW = datetime(2026, 11, 21, 14, 50, 3, tzinfo=UTC)
+WORKING = CollectorStatus(
+    target="default",
+    name="flow_runs",
+    required=True,
+    polls=12_345,
+    succeeded=True,
+    last_success=NOW - timedelta(seconds=4),
+    duration_seconds=0.084,
+    fresh=True,
+    error_kind=None,
+    error=None,
+)
+STARTING = replace(
+    WORKING, polls=0, succeeded=None, last_success=None, duration_seconds=0.0, fresh=False
+)
+FAILING = replace(
+    WORKING,
+    name="task_runs",
+    succeeded=False,
+    fresh=False,
+    last_success=NOW - timedelta(minutes=32),
+    error_kind="unauthorized",
+    error="task_runs/filter: HTTP status 401",
+)
+
+
+def status(*collectors: CollectorStatus) -> Status:
+    """Return a status of one target with these collectors."""
+    return Status(
+        at=NOW,
+        started=NOW - timedelta(hours=2),
+        version="0.1.0",
+        targets=(TargetStatus("default", "http://127.0.0.1:4200/api", "3.8.8"),),
+        collectors=collectors,
+        ledger_path="/var/lib/prefect-exporter/ledger.sqlite",
+        ledger_bytes=48_300_000,
+        series=18_452,
+        held_series=12,
+    )
+
+
+def exposition(text: bytes = b"up 1\n") -> Exposition:
+    """Return a publication with version 7."""
+    openmetrics = text + b"# EOF\n"
+    return Exposition(7, text, gzip.compress(text), openmetrics, gzip.compress(openmetrics))
+
+
+@dataclass
+class FakeService:
+    """Shows what it was given, and remembers what was asked of it.
+
+    Args:
+        enter: Raised instead of opening, where given.
+        crash: Raised by the polls, where given.
+    """
+
+    published: Exposition = field(default_factory=exposition)
+    now: Status = field(default_factory=lambda: status(WORKING))
+    enter: Exception | None = None
+    crash: Exception | None = None
+    scrapes: list[int] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+
+    def exposition(self) -> Exposition:
+        """Return what was published."""
+        return self.published
+
+    def served(self, version: int) -> None:
+        """Remember the version."""
+        self.scrapes.append(version)
+
+    def status(self) -> Status:
+        """Return the status that was given."""
+        return self.now
+
+    async def __aenter__(self) -> Self:
+        """Open, or fail as told."""
+        if self.enter is not None:
+            raise self.enter
+        self.story.append("opened")
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        """Close."""
+        self.story.append("closed")
+
+    async def run(self) -> None:
+        """Poll until cancelled, or fail as told."""
+        self.story.append("polls")
+        if self.crash is not None:
+            raise self.crash
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.story.append("polls ended")
