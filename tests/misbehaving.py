@@ -27,6 +27,7 @@ Canned = tuple[int, Headers, bytes]
 _JSON = {"content-type": "application/json"}
 _HTML = {"content-type": "text/html; charset=utf-8"}
 _BEGUN = b'HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n[{"id":'
+_HOST = "127.0.0.1"
 _MIB = 1024 * 1024
 _TOO_LONG_MIB = 80
 
@@ -112,12 +113,12 @@ class MisbehavingPrefect:
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._port = 0
-        self._streams: dict[Fault, Callable[[asyncio.StreamWriter], Awaitable[None]]] = {
+        self._streams: dict[Fault, Callable[[asyncio.StreamWriter], Awaitable[object]]] = {
             Fault.RESET_MID_BODY: _reset_mid_body,
             Fault.ENDS_MID_BODY: partial(_say_and_leave, _BEGUN),
             Fault.NOT_HTTP: partial(_say_and_leave, b"SSH-2.0-OpenSSH_9.2\r\n"),
             Fault.DRIPS_FOREVER: _drip,
-            Fault.NEVER_ANSWERS: _wait_forever,
+            Fault.NEVER_ANSWERS: lambda _: asyncio.Event().wait(),
             Fault.HUGE: _send_too_much,
             Fault.GZIP_BOMB: _send_bomb,
         }
@@ -125,7 +126,7 @@ class MisbehavingPrefect:
     @property
     def url(self) -> str:
         """The address of the API."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}/api"
+        return f"{'https' if self.tls else 'http'}://{_HOST}:{self._port}/api"
 
     @property
     def connections(self) -> int:
@@ -134,7 +135,7 @@ class MisbehavingPrefect:
 
     async def __aenter__(self) -> Self:
         welcome = partial(self._converse, self.seen_elsewhere, _welcome)
-        self._elsewhere = await asyncio.start_server(welcome, "127.0.0.1", 0)
+        self._elsewhere = await asyncio.start_server(welcome, _HOST, 0)
         await self._listen()
         return self
 
@@ -161,18 +162,17 @@ class MisbehavingPrefect:
     async def _listen(self) -> None:
         if self._server is None:
             serve = partial(self._converse, self.requests, self._answer)
-            self._server = await asyncio.start_server(serve, "127.0.0.1", self._port, ssl=self.tls)
+            self._server = await asyncio.start_server(serve, _HOST, self._port, ssl=self.tls)
             self._port = self._server.sockets[0].getsockname()[1]
 
     async def _hang_up(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        connections = dict(self._connections)
-        for task, writer in connections.items():
+        for task, writer in self._connections.items():
             writer.transport.abort()
             task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(*self._connections, return_exceptions=True)
         if server is not None:
             await server.wait_closed()
 
@@ -276,10 +276,6 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"1\r\n \r\n")
         await writer.drain()
         await asyncio.sleep(0.02)
-
-
-async def _wait_forever(_: asyncio.StreamWriter) -> None:
-    await asyncio.Event().wait()
 
 
 async def _send_too_much(writer: asyncio.StreamWriter) -> None:

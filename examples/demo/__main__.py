@@ -28,8 +28,10 @@ def main() -> int:
         The exit code: 0, 1 where a part does not start, 130 where start-up was interrupted.
     """
     arguments = _arguments()
-    # SIGTERM ends the demo as Ctrl-C does: through every cleanup on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM ends the demo as Ctrl-C does, through every cleanup on the way out; and SIGINT does so
+    # too where a shell has started this in the background, with SIGINT ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     # A request that is tried again is no news to the person at the terminal.
     stamina.instrumentation.set_on_retry_hooks([])
     screen = Screen()

@@ -24,19 +24,9 @@ from prefect_exporter import __version__
 from prefect_exporter.auth import standing_headers
 from prefect_exporter.client import Connection, Exchange, PrefectClient
 from prefect_exporter.errors import Rejected, Unreachable
+from scripted import CONNECTION
 
-NOBODY = Connection(
-    url="http://prefect.test/api",
-    api_key=None,
-    auth_string=None,
-    headers={},
-    ca_file=None,
-    verify=True,
-    request_timeout_seconds=5,
-    attempts=1,
-    requests_per_minute=None,
-    page_size=200,
-)
+NOBODY = replace(CONNECTION, attempts=1)
 
 
 def test_api_key_is_a_bearer_token() -> None:
@@ -141,13 +131,24 @@ def test_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert "http://prefect.test/api/admin/version" == proxy.requests[0].path
 
 
+def test_proxy_that_is_no_proxy_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that cannot be used is a value error that does not show its address."""
+    monkeypatch.setenv("ALL_PROXY", "ftp://admin:s3cret@proxy.test")
+
+    with pytest.raises(ValueError, match="ALL_PROXY") as caught:
+        PrefectClient(NOBODY, observe=_ignore)
+
+    assert "s3cret" not in str(caught.value)
+
+
 def test_cookies_are_not_kept() -> None:
     """A server cannot plant state that we would carry, and grow with, from then on."""
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(200, json="3.8.8", headers={"Set-Cookie": "a=b"})
+        body = httpx.ByteStream(b'"3.8.8"')
+        return httpx.Response(200, stream=body, headers={"Set-Cookie": "a=b"})
 
     async def ask() -> None:
         transport = httpx.MockTransport(answer)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
-import stamina.instrumentation
+import stamina
 from pydantic import SecretStr
 
 from misbehaving import Fault, MisbehavingPrefect
@@ -23,6 +22,7 @@ from prefect_exporter.errors import (
     TimedOut,
     Unreachable,
 )
+from scripted import CONNECTION
 
 SECRETS = ("s3cret-passphrase", "b2JzZXJ2ZXI6czNjcmV0", "s3cret-header", "hunter2")
 """The password, the start of the basic header that holds it, a header, and what the server says."""
@@ -68,26 +68,15 @@ FAULTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _quiet_retries() -> Iterator[None]:
-    stamina.instrumentation.set_on_retry_hooks(())
-    yield
-    stamina.instrumentation.set_on_retry_hooks(None)
-
-
 def connection(url: str, deadline_seconds: float) -> Connection:
     """Return a connection that tries once and carries secrets."""
-    return Connection(
+    return replace(
+        CONNECTION,
         url=url,
-        api_key=None,
         auth_string=SecretStr("observer:s3cret-passphrase"),
         headers={"X-Proxy-Auth": SecretStr("s3cret-header")},
-        ca_file=None,
-        verify=True,
         request_timeout_seconds=deadline_seconds,
         attempts=1,
-        requests_per_minute=None,
-        page_size=200,
     )
 
 
@@ -163,11 +152,13 @@ def test_connection_is_kept_between_requests() -> None:
     """Two requests use one connection; the second finds it open."""
 
     async def twice() -> int:
-        async with MisbehavingPrefect() as server:
-            async with PrefectClient(connection(server.url, 5), observe=_ignore) as client:
-                await client.version()
-                await client.version()
-                return server.connections
+        async with (
+            MisbehavingPrefect() as server,
+            PrefectClient(connection(server.url, 5), observe=_ignore) as client,
+        ):
+            await client.version()
+            await client.version()
+            return server.connections
 
     assert 1 == asyncio.run(twice())
 

@@ -53,6 +53,7 @@ def ask(
         ("text/html,application/xhtml+xml,*/*;q=0.8", TEXT_TYPE),
         (PROMETHEUS_ACCEPT, OPENMETRICS_TYPE),
         ("application/openmetrics-text", OPENMETRICS_TYPE),
+        ("application/openmetrics-text, text/plain", OPENMETRICS_TYPE),
         ('application/openmetrics-text; version="1.0.0"', OPENMETRICS_TYPE),
         ("application/openmetrics-text;q=0.3,text/plain;q=0.7", TEXT_TYPE),
         ("application/openmetrics-text;q=0", TEXT_TYPE),
@@ -206,7 +207,7 @@ def test_credential_guards_metrics_and_page(
     async def exchange() -> httpx.Response:
         transport = httpx.ASGITransport(create_app(FakeService(), auth=auth))
         async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
-            raw = {name: value.encode("latin-1") for name, value in headers.items()}
+            raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
             return await client.get(path, headers=raw)
 
     assert expected == asyncio.run(exchange()).status_code
@@ -279,14 +280,16 @@ def test_page_lets_nothing_in_but_its_own_style() -> None:
 
 
 def test_page_shows_what_fails_first_and_what_to_do() -> None:
-    """An error stands above the tables, with its cause, a mend, and every collector it stops."""
+    """A failure stands above the tables once, with a mend, each error and what that stops."""
     also = replace(FAILING, name="task_run_audit")
-    text = ask(FakeService(now=status(WORKING, FAILING, also)), "/").text
+    third = replace(FAILING, name="flow_runs", error="flow_runs/filter: HTTP status 401")
+    text = ask(FakeService(now=status(WORKING, FAILING, also, third)), "/").text
 
-    assert "2 of 3 collectors fail" in text
-    assert text.index("HTTP status 401") < text.index("Check PREFECT_API_KEY")
-    assert text.index("Stops task_run_audit, task_runs") < text.index("<h2>Collectors</h2>")
-    assert 1 == text.count("HTTP status 401")
+    assert "3 of 4 collectors fail" in text
+    told = "task_runs/filter: HTTP status 401 (stops task_run_audit, task_runs)"
+    assert text.index("Check PREFECT_API_KEY") < text.index(told) < text.index("<h2>Collectors")
+    assert "flow_runs/filter: HTTP status 401 (stops flow_runs)" in text
+    assert 1 == text.count("Prefect refuses the credentials")
 
 
 @pytest.mark.parametrize(
@@ -301,12 +304,17 @@ def test_page_shows_what_fails_first_and_what_to_do() -> None:
             "Fails; last values still hold",
         ),
         (
+            replace(FAILING, error_kind="waiting", error="waits for flow_runs"),
+            "Waiting for the first values",
+            "Waits for another collector",
+        ),
+        (
             replace(WORKING, fresh=False, required=False),
             "Some collectors are overdue",
             "Overdue",
         ),
     ],
-    ids=["works", "starts", "fails", "fails fresh", "overdue"],
+    ids=["works", "starts", "fails", "fails fresh", "waits", "overdue"],
 )
 def test_page_says_each_state_in_words(collector: object, headline: str, state: str) -> None:
     """Every state of a collector has words of its own, and so has the whole."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from certificates import certificate
@@ -375,6 +376,14 @@ def test_no_text_of_the_settings_shows_a_secret(
     assert HIDDEN not in f"{settings!r} {settings} {settings.connection()!r} {rows}"
     assert 5 == sum(value == "********" for _, _, value in rows)
     assert ("PREFECT_EXPORTER_BEARER_TOKEN", "file", "********") in rows
+
+
+def test_error_of_pydantic_shows_no_secret() -> None:
+    """Even where nobody turns it into lines, a validation error keeps its input to itself."""
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"PREFECT_API_AUTH_STRING": HIDDEN})
+
+    assert HIDDEN not in f"{caught.value} {caught.value!r}"
 
 
 @given(st.integers(min_value=0, max_value=10**15))

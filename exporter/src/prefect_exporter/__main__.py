@@ -113,7 +113,8 @@ def explain(error: ExporterError) -> tuple[Exit, tuple[str, ...]]:
         case CannotListen():
             return Exit.LISTEN, (str(error),)
         case ApiError():
-            return Exit.UNEXPECTED, (f"{error.reason}. {advice(error.kind)}".rstrip(),)
+            known = advice(error.kind)
+            return Exit.UNEXPECTED, (f"{error.reason}. {known.mend}" if known else error.reason,)
     return Exit.UNEXPECTED, (str(error),)
 
 

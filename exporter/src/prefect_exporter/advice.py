@@ -1,20 +1,59 @@
-"""What a person can do about each kind of failure to read Prefect."""
+"""What each kind of failure of a poll means, and what a person can do about it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A kind of failure in words; *mend* is one sentence."""
+
+    title: str
+    mend: str
+
+
 _ADVICE = {
-    "unreachable": "Check PREFECT_API_URL, and that the server runs and can be reached from here.",
-    "timeout": "The server is slow or overloaded; PREFECT_EXPORTER_REQUEST_TIMEOUT allows more.",
-    "malformed": "Check that PREFECT_API_URL ends in /api and that no proxy answers in its place.",
-    "redirected": "Give PREFECT_API_URL the address that it redirects to; it is never followed.",
-    "unauthorized": "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING.",
-    "forbidden": "The credentials are known but may not read this; check their role.",
-    "not_found": "Check PREFECT_API_URL: a server's ends in /api, a Cloud workspace's in its id.",
-    "server_error": "The Prefect server fails on its own; its log says why.",
-    "throttled": "Prefect wants fewer requests; PREFECT_EXPORTER_REQUESTS_PER_MINUTE is a budget.",
+    "unreachable": Advice(
+        "Prefect cannot be reached",
+        "Check PREFECT_API_URL, and that the server runs and can be reached from here.",
+    ),
+    "timeout": Advice(
+        "Prefect answers too slowly",
+        "The server may be overloaded; PREFECT_EXPORTER_REQUEST_TIMEOUT allows it more time.",
+    ),
+    "malformed": Advice(
+        "What answers is not the Prefect API",
+        "Check that PREFECT_API_URL ends in /api and that no proxy answers in its place.",
+    ),
+    "redirected": Advice(
+        "Prefect's address redirects elsewhere",
+        "Give PREFECT_API_URL the address that it redirects to; it is never followed.",
+    ),
+    "unauthorized": Advice(
+        "Prefect refuses the credentials", "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
+    ),
+    "forbidden": Advice(
+        "Prefect forbids this",
+        "The credentials are known but may not read this; check their role.",
+    ),
+    "not_found": Advice(
+        "There is no Prefect API at this address",
+        "Check PREFECT_API_URL: a server's ends in /api, a Cloud workspace's in its id.",
+    ),
+    "server_error": Advice(
+        "The Prefect server fails", "It fails on its own; the server's log says why."
+    ),
+    "throttled": Advice(
+        "Prefect asks for fewer requests",
+        "Polls go on after the pause; PREFECT_EXPORTER_REQUESTS_PER_MINUTE sets a budget.",
+    ),
+    "ledger": Advice(
+        "The ledger cannot be written", "Check that its disk has room and takes writes."
+    ),
 }
 
 
-def advice(kind: str | None) -> str:
-    """Return one sentence on what to do about errors of *kind*; empty where nothing is known."""
-    return _ADVICE.get(kind or "", "")
+def advice(kind: str | None) -> Advice | None:
+    """Return what to do about errors of *kind*; None where nothing general is known."""
+    return _ADVICE.get(kind or "")

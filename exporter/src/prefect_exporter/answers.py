@@ -107,7 +107,7 @@ def _http_date(value: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-async def _read(route: str, response: httpx.Response, limit: int) -> bytes:
+async def _read(route: str, response: httpx.Response, limit: int) -> bytearray:
     """Return the unpacked body, or its first *limit* + 1 bytes where it is longer.
 
     httpx unpacks each chunk whole, and encodings in encodings: a few bytes could fill the memory.
@@ -125,7 +125,7 @@ async def _read(route: str, response: httpx.Response, limit: int) -> bytes:
                 break
     except zlib.error:
         raise Malformed(route, "not the gzip that it claims to be") from None
-    return bytes(body)
+    return body
 
 
 def _why_unreadable(response: httpx.Response, error: Exception) -> str:
@@ -153,7 +153,7 @@ async def _failure(route: str, response: httpx.Response) -> ApiError:
     return Rejected(route, reason, status=status)
 
 
-def _explained(route: str, reason: str, status: int, problem: bytes) -> Rejected:
+def _explained(route: str, reason: str, status: int, problem: bytearray) -> Rejected:
     if status == HTTPStatus.FORBIDDEN and b"csrf token" in problem.lower():
         return CsrfWanted(route, f"{reason}: no CSRF token that it takes", status=status)
     limit = _LIMIT_TOO_HIGH.search(problem)
@@ -167,7 +167,7 @@ def _explained(route: str, reason: str, status: int, problem: bytes) -> Rejected
 def _pointing(response: httpx.Response) -> str:
     """Say where a redirect points: scheme and host alone, as a path or query may hold a secret."""
     try:
-        target = response.url.join(response.headers.get("Location", ""))
+        target = response.url.join(response.extensions["location"])
     except httpx.InvalidURL:
         return "points nowhere"
     if target.scheme not in {"http", "https"}:

@@ -47,6 +47,7 @@ class PrefectClient:
 
     Raises:
         OSError: The file of certificates cannot be read, or holds none.
+        ValueError: The environment names a proxy that cannot be used.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """What can go wrong, as one small tree whose members carry facts.
 
 ExporterError
+├── Waiting               one collector waits for another's first good poll
 ├── ApiError              Prefect gave no usable answer        kind
 │   ├── Unreachable       refused, reset, no such host, TLS    "unreachable"
 │   ├── TimedOut          no whole answer within the deadline  "timeout"
@@ -26,6 +27,10 @@ _KINDS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 422: "unproce
 
 class ExporterError(Exception):
     """Anything that this program expects to go wrong."""
+
+
+class Waiting(ExporterError):
+    """A collector waits for another one's first good poll."""
 
 
 class ApiError(ExporterError):

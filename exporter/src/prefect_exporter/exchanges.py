@@ -123,6 +123,7 @@ class Exchanges:
         Raises:
             ApiError: There was no usable answer.
         """
+        self._refuse_while_paused(call.route)
         return await self._retrying(backoff, self._with_csrf, call)
 
     async def _with_csrf(self, call: Call[AnswerT]) -> AnswerT:
@@ -146,10 +147,10 @@ class Exchanges:
             self._csrf.token = answer.token
 
     async def _exchange(self, call: Call[AnswerT]) -> AnswerT:
-        self._refuse_while_paused(call.route)
         if self._budget is not None:
             await self._budget.acquire()
-            self._refuse_while_paused(call.route)
+        # Another request may have been told to pause while this one waited.
+        self._refuse_while_paused(call.route)
         try:
             with self._observed(call.route) as sight:
                 return await self._transfer(call, sight)

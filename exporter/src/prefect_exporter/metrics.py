@@ -13,6 +13,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.utils import floatToGoString
 
 StateT = TypeVar("StateT")
 Labels: TypeAlias = tuple[str, ...]
@@ -112,7 +113,7 @@ def histogram_family(
 ) -> Metric:
     """Return a family with cumulative buckets, as Prometheus reads them."""
     family = HistogramMetricFamily(name, documentation, labels=labels)
-    names = [*(f"{bound:g}" for bound in bounds), "+Inf"]
+    names: list[str] = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]  # theirs
     for values, histogram in samples:
         running, buckets = 0, []
         for le, count in zip(names, histogram.counts, strict=True):

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 import jinja2
 
-from prefect_exporter.advice import advice
+from prefect_exporter.advice import Advice, advice
 from prefect_exporter.status import CollectorStatus, Status
 
+_UNKNOWN = Advice("Prefect gives no usable answer", "")
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -28,12 +29,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One cause, and every collector of a target that it stops."""
+    """One kind of failure of a target; *errors* is each error with the collectors it stops."""
 
     target: str
-    collectors: tuple[str, ...]
-    error: str
-    advice: str
+    title: str
+    mend: str
+    errors: dict[str, list[str]]
 
 
 def render_page(status: Status, nonce: str) -> str:
@@ -61,6 +62,8 @@ def unready_line(row: CollectorStatus, now: datetime) -> str:
 
 def _row(row: CollectorStatus, now: datetime) -> Row:
     match row.succeeded, row.fresh:
+        case False, _ if not _fails(row):
+            state, tone = "Waits for another collector", "idle"
         case None, _:
             state, tone = "First poll is running", "idle"
         case True, True:
@@ -81,19 +84,22 @@ def _urgency(row: Row) -> tuple[int, str, str]:
 
 
 def _failures(collectors: Iterable[CollectorStatus]) -> list[Failure]:
-    causes: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for row in collectors:
-        if row.succeeded is False:
-            cause = row.target, row.error or "no reason was given", row.error_kind or ""
-            causes[cause].append(row.name)
-    return [
-        Failure(target, tuple(names), error, advice(kind))
-        for (target, error, kind), names in causes.items()
-    ]
+    failures: dict[tuple[str, str], Failure] = {}
+    for row in filter(_fails, collectors):
+        error = row.error or "no reason was given"
+        known = advice(row.error_kind) or _UNKNOWN
+        failure = Failure(row.target, known.title, known.mend, defaultdict(list))
+        failure = failures.setdefault((row.target, known.title), failure)
+        failure.errors[error].append(row.name)
+    return list(failures.values())
+
+
+def _fails(row: CollectorStatus) -> bool:
+    return row.succeeded is False and row.error_kind != "waiting"
 
 
 def _headline(status: Status, rows: Sequence[Row]) -> tuple[str, str]:
-    failing = sum(row.collector.succeeded is False for row in rows)
+    failing = sum(_fails(row.collector) for row in rows)
     if failing:
         tone = "warn" if status.ready else "bad"
         return tone, f"{failing} of {len(rows)} collectors {'fails' if failing == 1 else 'fail'}"

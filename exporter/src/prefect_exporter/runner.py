@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Generic
@@ -10,9 +11,12 @@ from typing import Generic
 import structlog
 
 from prefect_exporter.collectors.base import Collector, Context, StateT
-from prefect_exporter.errors import ApiError, LedgerDamaged, LedgerError
+from prefect_exporter.errors import ApiError, ExporterError, LedgerDamaged, Waiting
 from prefect_exporter.moments import SECOND, moment, seconds
 from prefect_exporter.status import CollectorStatus
+
+# Between two polls, also where one takes longer than its interval.
+SHORTEST_PAUSE_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -20,9 +24,10 @@ _log = structlog.get_logger(__name__)
 class Runner(Generic[StateT]):
     """Poll one collector, and keep what it last learnt; one failure stays its own."""
 
-    def __init__(self, collector: Collector[StateT], context: Context) -> None:
+    def __init__(self, collector: Collector[StateT], context: Context, outages: Outages) -> None:
         self.collector = collector
         self._context = context
+        self._outages = outages
         self._state: StateT | None = None
         self._success_us: int | None = None
         self._succeeded: bool | None = None
@@ -37,11 +42,11 @@ class Runner(Generic[StateT]):
 
     @property
     def fresh(self) -> bool:
-        """Whether the last good poll is younger than the stale limit."""
+        """Whether the last good poll is younger than the stale limit, or than two intervals."""
         if self._success_us is None:
             return False
-        age_us = self._context.now_us() - self._success_us
-        return age_us < self._context.settings.stale_after_seconds * SECOND
+        limit = max(self._context.settings.stale_after_seconds, 2 * self.collector.interval_seconds)
+        return self._context.now_us() - self._success_us < limit * SECOND
 
     @property
     def state(self) -> StateT | None:
@@ -77,8 +82,12 @@ class Runner(Generic[StateT]):
             began_us = self._context.now_us()
             await self.tick()
             published(self)
-            took = seconds(self._context.now_us() - began_us)
-            await asyncio.sleep(max(self.collector.interval_seconds - max(took, 0.0), 0.5))
+            took = max(seconds(self._context.now_us() - began_us), 0.0)
+            await asyncio.sleep(max(self._pause_seconds() - took, SHORTEST_PAUSE_SECONDS))
+
+    def _pause_seconds(self) -> float:
+        waiting = self._failure is not None and self._failure[0] == "waiting"
+        return 1.0 if waiting else self.collector.interval_seconds
 
     async def tick(self) -> None:
         """Poll once; keep the last good state where that fails."""
@@ -87,9 +96,8 @@ class Runner(Generic[StateT]):
             self._state = await self.collector.poll(self._context, self._state)
         except LedgerDamaged:
             raise
-        except (ApiError, LedgerError) as error:
-            kind = error.kind if isinstance(error, ApiError) else "ledger"
-            self._failed(kind, str(error))
+        except ExporterError as error:
+            self._failed(_kind(error), str(error))
         except Exception as error:  # noqa: BLE001  # a defect must not take the others along
             _log.exception("poll.broke", target=self.target, collector=self.collector.name)
             self._failed(
@@ -100,23 +108,47 @@ class Runner(Generic[StateT]):
         self._seconds = max(seconds(self._context.now_us() - began_us), 0.0)
 
     def _worked(self) -> None:
-        if self._succeeded is False:
-            _log.info("poll.recovered", target=self.target, collector=self.collector.name)
+        self._outages.end(self.collector.name)
         self._succeeded = True
         self._failure = None
         self._success_us = self._context.now_us()
         self.polls["success"] += 1
 
     def _failed(self, kind: str, reason: str) -> None:
-        # One line when it starts or changes; an outage must not fill the log.
-        if self._failure is None or self._failure[0] != kind:
-            _log.warning(
-                "poll.failed",
-                target=self.target,
-                collector=self.collector.name,
-                kind=kind,
-                reason=reason,
-            )
+        self._outages.begin(self.collector.name, kind, reason)
         self._succeeded = False
         self._failure = (kind, reason)
         self.polls["failure"] += 1
+
+
+class Outages:
+    """What does not work with one target, told once and not by each collector and poll again.
+
+    Args:
+        target: The value of the ``target`` label.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._kinds: dict[str, str] = {}
+
+    def begin(self, collector: str, kind: str, reason: str) -> None:
+        """Note a failure; the first of its kind is worth a line."""
+        known = kind in self._kinds.values()
+        self._kinds[collector] = kind
+        level = logging.DEBUG if known or kind == "waiting" else logging.WARNING
+        _log.log(
+            level, "poll.failed", target=self._target, collector=collector, kind=kind, reason=reason
+        )
+
+    def end(self, collector: str) -> None:
+        """Note that a collector works; the last one to recover is worth a line."""
+        kind = self._kinds.pop(collector, None)
+        if kind is not None and not self._kinds:
+            _log.info("polls.recovered", target=self._target, after=kind)
+
+
+def _kind(error: ExporterError) -> str:
+    if isinstance(error, ApiError):
+        return error.kind
+    return "waiting" if isinstance(error, Waiting) else "ledger"

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import Any, Self
 
-import stamina.instrumentation
 import structlog
 
 from prefect_exporter import __version__, collectors
@@ -18,7 +17,7 @@ from prefect_exporter.exposition import Exposition
 from prefect_exporter.ledger import Ledger, open_ledger
 from prefect_exporter.moments import moment
 from prefect_exporter.publisher import Publisher
-from prefect_exporter.runner import Runner
+from prefect_exporter.runner import Outages, Runner
 from prefect_exporter.settings import Settings
 from prefect_exporter.status import Status, TargetStatus
 from prefect_exporter.store import Store
@@ -45,8 +44,6 @@ class Service:
         self._traffic = Traffic()
         self._client = PrefectClient(settings.connection(), observe=self._traffic.observe)
         self._started = moment(now_us())
-        # Its default hooks would count each retry in a global registry, and log it.
-        stamina.instrumentation.set_on_retry_hooks([])
 
     async def __aenter__(self) -> Self:
         """Open the ledger, so that a bad one is told before anything is served.
@@ -111,7 +108,10 @@ class Service:
         settings, target = self._settings, self._settings.target
         directory = Directory(target, self._client, self._store)
         context = Context(target, self._client, directory, self._store, settings, now_us)
-        self._runners: list[Runner[Any]] = [Runner(each, context) for each in self._collectors]
+        outages = Outages(target)
+        self._runners: list[Runner[Any]] = [
+            Runner(each, context, outages) for each in self._collectors
+        ]
         self._publisher = Publisher(
             self._runners,
             {target: self._traffic},

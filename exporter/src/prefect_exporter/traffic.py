@@ -24,11 +24,13 @@ class Traffic:
         self.durations: dict[str, Histogram] = {}
 
     def observe(self, exchange: Exchange) -> None:
-        """Take in one exchange."""
+        """Take in one exchange; where no status came, the time is no answer's."""
         self.requests[exchange.route, exchange.status] += 1
         self.bytes[exchange.route] += exchange.response_bytes
         if exchange.error_kind is not None:
             self.errors[exchange.error_kind] += 1
+        if not exchange.status.isdigit():
+            return
         before = self.durations.get(exchange.route, Histogram((0,) * (len(BOUNDS) + 1)))
         self.durations[exchange.route] = before.plus(BOUNDS, exchange.seconds)
 

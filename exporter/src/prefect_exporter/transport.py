@@ -77,20 +77,27 @@ def open_http(
 
     Raises:
         OSError: The file of certificates cannot be read, or holds none.
+        ValueError: The environment names a proxy that cannot be used.
     """
-    return httpx.AsyncClient(
-        headers=standing_headers(connection.api_key, connection.auth_string, connection.headers),
-        verify=_tls(connection),
-        # HTTPS_PROXY and NO_PROXY hold for this program as for any other. A netrc file does not:
-        # httpx reads one only where it is told to, so credentials come from the settings alone.
-        trust_env=True,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        # One deadline for the whole answer stands around each request instead.
-        timeout=None,  # noqa: S113
-        limits=_POOL,
-        transport=transport,
-    )
+    headers = standing_headers(connection.api_key, connection.auth_string, connection.headers)
+    tls = _tls(connection)
+    try:
+        return httpx.AsyncClient(
+            headers=headers,
+            verify=tls,
+            # HTTPS_PROXY and NO_PROXY hold for this program as for any other. A netrc file does
+            # not: httpx reads one only where told to, so credentials come from settings alone.
+            trust_env=True,
+            follow_redirects=False,
+            event_hooks={"response": [_set_location_aside]},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # One deadline for the whole answer stands around each request instead.
+            timeout=None,  # noqa: S113
+            limits=_POOL,
+            transport=transport,
+        )
+    except (ImportError, ValueError, httpx.InvalidURL):
+        raise ValueError("HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used") from None
 
 
 def unreachable(route: str, error: Exception) -> Unreachable:
@@ -99,6 +106,11 @@ def unreachable(route: str, error: Exception) -> Unreachable:
         if reason := _reason(cause):
             return Unreachable(route, reason)
     return Unreachable(route, "the connection failed")
+
+
+async def _set_location_aside(response: httpx.Response) -> None:
+    """Keep httpx from building the next request, which fails on an address that it dislikes."""
+    response.extensions["location"] = response.headers.pop("Location", "")
 
 
 def _tls(connection: Connection) -> ssl.SSLContext | bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prefect_exporter.api import Interval
+from prefect_exporter.errors import Waiting
 from prefect_exporter.facts import Baseline, Change, Fact
 from prefect_exporter.feeds.feed import Feed, RowT
 from prefect_exporter.feeds.rows import new_facts, scan, scan_start
@@ -38,12 +39,14 @@ async def audit(feed: Feed[RowT], store: Store, now_us: int, horizon_us: int) ->
     """Compare all closed minutes of the horizon; read again those that differ.
 
     Raises:
+        Waiting: The rows have not been read yet.
         ApiError: Minutes that were read again before are kept.
         LedgerError: As above.
     """
     cursor = store.ledger.cursor(feed.target, feed.name)
     if cursor is None:
-        return Audited(0, complete=True)
+        message = f"waits for the first reading of {feed.name}"
+        raise Waiting(message)
     auditor = _Auditor(feed, store, cursor.origin_us)
     first = max(cursor.origin_us, now_us - horizon_us) // MINUTE
     for start, stop in segments(first, scan_start(cursor, feed.overlap_us) // MINUTE):

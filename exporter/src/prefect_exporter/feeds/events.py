@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from prefect_exporter.api import Api, EventFilter, Interval, Page
+from prefect_exporter.errors import Waiting
 from prefect_exporter.facts import Change, Cursor, Fact
 from prefect_exporter.labels import TERMINAL
 from prefect_exporter.moments import MINUTE, SECOND, micros, moment
@@ -96,12 +97,14 @@ async def follow_events(feed: EventFeed, api: Api, store: Store, now_us: int) ->
     """Count the completions that only events know.
 
     Raises:
+        Waiting: The rows have not been read yet.
         ApiError: Nothing of this poll is kept.
         LedgerError: As above.
     """
     rows = store.ledger.cursor(feed.target, feed.rows)
     if rows is None:
-        return Followed(0, 0, over_budget=False)
+        message = f"waits for the first reading of {feed.rows}"
+        raise Waiting(message)
     cursor = store.ledger.cursor(feed.target, feed.name) or Cursor(rows.origin_us, rows.origin_us)
     since = max(cursor.high_us - OVERLAP_US, cursor.origin_us)
     events, over_budget = await _read(feed, api, since)

@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint fmt type bench clean uninstall
+
+# Passed on by demo, test and bench, for example: make demo ARGS="--for 60s"
+ARGS ?=
+
+# The one that scripts/setup found.
+uv = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## get uv, the Python environment and, as root, the Debian packages
+	@scripts/setup
+
+demo: setup ## run a whole Prefect installation with metrics until Ctrl-C; ARGS="--for 60s"
+	@PYTHONPATH=examples .venv/bin/python -m demo $(ARGS)
+
+test: setup ## run all tests; ARGS="-k ledger" or any other pytest options
+	@.venv/bin/pytest --quiet $(ARGS)
+
+lint: setup ## check style, types, spelling and the lock
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/codespell
+	$(uv) lock --check
+
+fmt: setup ## format the code and mend what can be mended
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+type: setup ## check the types alone
+	.venv/bin/mypy
+
+bench: setup ## measure the exporter against servers full of history; ARGS="--help"
+	@PYTHONPATH=examples:benchmarks .venv/bin/python -m bench $(ARGS)
+
+clean: ## remove caches and build products
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	find . -path ./.venv -prune -o -path ./.uv -prune -o -name __pycache__ -exec rm -rf {} +
+
+uninstall: clean ## remove all that setup put into this folder; Debian packages stay
+	rm -rf .venv .uv

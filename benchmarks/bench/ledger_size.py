@@ -1,0 +1,159 @@
+"""How large the ledger gets, and what a completion costs it, over simulated days."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.completions import Completions, families
+from prefect_exporter.facts import Baseline, Change, Cursor, Fact
+from prefect_exporter.ledger import Ledger
+from prefect_exporter.moments import DAY, HOUR, MINUTE, SECOND
+from prefect_exporter.settings import Settings
+
+_TARGET = "default"
+_PAGE = 200
+_POLL_US = 15 * SECOND
+_PRUNE_EVERY = 4
+# As the audits do: their horizon of a day, and ten minutes.
+_KEPT_US = DAY + 10 * MINUTE
+_FULL_HOURS = 25
+_HOURS = 37
+_BEGIN_US = 20_000 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSize:
+    """What the simulation found; sizes in bytes, the rollback journal included.
+
+    Args:
+        completions_a_day: One of six a flow run, the others task runs.
+        completions: How many were committed in all.
+        full_bytes: The size once the oldest keys had begun to go.
+        end_bytes: The size half a simulated day later.
+        seconds_per_million: Time in ``Ledger.commit`` and ``Ledger.prune``.
+        slowest_commit_seconds: Of one page.
+        slowest_prune_seconds: Of one minute's old keys.
+    """
+
+    completions_a_day: int
+    completions: int
+    full_bytes: int
+    end_bytes: int
+    seconds_per_million: float
+    slowest_commit_seconds: float
+    slowest_prune_seconds: float
+
+
+@dataclass(slots=True)
+class _Clock:
+    """The time spent in calls of one kind."""
+
+    total: float = 0.0
+    slowest: float = 0.0
+
+    def run(self, call: Callable[..., object], *args: object) -> None:
+        began = time.perf_counter()
+        call(*args)
+        took = time.perf_counter() - began
+        self.total += took
+        self.slowest = max(self.slowest, took)
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One feed's polls: its pages, mark and baseline, as the rows' feed commits them."""
+
+    name: str
+    ledger: Ledger
+    per_poll: float
+    source: Completions
+    make: Callable[[int], Fact]
+    commits: _Clock = field(default_factory=_Clock)
+    prunes: _Clock = field(default_factory=_Clock)
+    owed: float = 0.0
+    committed: int = 0
+
+    def poll(self, start_us: int) -> None:
+        """Commit what ended in the interval from *start_us* on."""
+        self.owed += self.per_poll
+        number = int(self.owed)
+        self.owed -= number
+        self.committed += number
+        times = self.source.moments(start_us, start_us + _POLL_US, number)
+        facts = [self.make(at_us) for at_us in times]
+        last = len(facts) // _PAGE * _PAGE
+        for first in range(0, last, _PAGE):
+            page = tuple(facts[first : first + _PAGE])
+            self.commits.run(self.ledger.commit, Change(_TARGET, self.name, page))
+        self.commits.run(self.ledger.commit, self._closing(facts[last:], times, start_us))
+
+    def prune(self, now_us: int) -> None:
+        """Forget what no scan goes back to."""
+        self.prunes.run(self.ledger.prune, _TARGET, self.name, now_us - _KEPT_US)
+
+    def _closing(self, facts: Sequence[Fact], times: Sequence[int], start_us: int) -> Change:
+        first = start_us // MINUTE
+        rows = Counter(at_us // MINUTE for at_us in times)
+        high = max(times, default=start_us)
+        return Change(
+            _TARGET,
+            self.name,
+            tuple(facts),
+            cursors={self.name: Cursor(_BEGIN_US, high, high, start_us + _POLL_US)},
+            baseline=Baseline(first, first + 1, rows),
+        )
+
+
+def measure_ledger(
+    folder: Path, completions_a_day: int, progress: Callable[[str], None]
+) -> LedgerSize:
+    """Simulate 37 hours at *completions_a_day* in a new ledger below *folder*."""
+    path = folder / "simulated.sqlite"
+    settings = Settings()
+    declared = families(settings)
+    limits = {"deployment": 5000, "task": 5000, "work_queue": 1000}
+    ledger = Ledger(path, declared.by_name, limits)
+    source = Completions(declared, deployments=200, tasks=400, seed=1)
+    per_poll = completions_a_day * _POLL_US / DAY
+    feeds = (
+        _Feed("flow_runs", ledger, per_poll / 6, source, source.flow_run),
+        _Feed("task_runs", ledger, per_poll * 5 / 6, source, source.task_run),
+    )
+    try:
+        full_bytes = _simulate(feeds, range(_FULL_HOURS), progress)
+        end_bytes = _simulate(feeds, range(_FULL_HOURS, _HOURS), progress)
+    finally:
+        ledger.close()
+    committed = sum(feed.committed for feed in feeds)
+    spent = sum(feed.commits.total + feed.prunes.total for feed in feeds)
+    return LedgerSize(
+        completions_a_day=completions_a_day,
+        completions=committed,
+        full_bytes=full_bytes,
+        end_bytes=end_bytes,
+        seconds_per_million=spent / committed * 1e6,
+        slowest_commit_seconds=max(feed.commits.slowest for feed in feeds),
+        slowest_prune_seconds=max(feed.prunes.slowest for feed in feeds),
+    )
+
+
+def _simulate(feeds: Sequence[_Feed], hours: range, progress: Callable[[str], None]) -> int:
+    """Poll through *hours*, and return the size at their end."""
+    path = feeds[0].ledger.path
+    for hour in hours:
+        for poll in range(HOUR // _POLL_US):
+            now_us = _BEGIN_US + hour * HOUR + poll * _POLL_US
+            for feed in feeds:
+                feed.poll(now_us)
+                if poll % _PRUNE_EVERY == 0:
+                    feed.prune(now_us)
+        progress(f"hour {hour + 1}: {_on_disk(path) / 1e6:.0f} MB")
+    return _on_disk(path)
+
+
+def _on_disk(path: Path) -> int:
+    return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))

@@ -1,0 +1,99 @@
+"""A Prefect server with a history on PostgreSQL, and exporters that read it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bench.catalog import make_catalog
+from bench.history import History
+from bench.seeding import Live, fill
+from demo.exporter import Exporter, start_exporter
+from demo.postgres import Postgres
+from demo.prefect_server import PrefectServer, start_prefect_server
+from demo.sandbox import Sandbox
+
+POLL_SECONDS = 15.0
+"""The exporter's default interval."""
+
+# The longest overlap that a poll reads again.
+_OVERLAP_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a server is filled with.
+
+    Args:
+        tasks: Task runs of each flow run.
+        days: How long ago the oldest run ended.
+        a_second: Flow runs that end every second while steady polls are measured.
+        seed: The same seed gives the same history.
+    """
+
+    flow_runs: int
+    tasks: int = 5
+    flows: int = 20
+    deployments: int = 40
+    days: float = 7.0
+    a_second: float = 1.0
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class Site:
+    """A server that answers, and what it was filled with."""
+
+    sandbox: Sandbox
+    postgres: Postgres
+    server: PrefectServer
+    shape: Shape
+    history: History
+    database_url: str
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def exporter(self, name: str = "", **env: str) -> Iterator[Exporter]:
+        """Run an exporter, ready, with the ledger of that name, else with a new one."""
+        name = name or f"exporter-{self.server.process.program.name}-{next(self._numbers)}"
+        exporter = start_exporter(
+            self.sandbox, name=name, **self.server.client_environment, **env
+        )
+        try:
+            yield exporter
+        finally:
+            exporter.process.stop()
+
+    def live(self, *, filled: float = 0.0) -> Live:
+        """Return the load of runs that end now; see `Live`."""
+        return Live(
+            self.database_url, self.history, a_second=self.shape.a_second, filled=filled
+        )
+
+    def live_for_long(self) -> Live:
+        """Return the load as if it had gone on for as long as a poll looks back."""
+        return self.live(filled=_OVERLAP_SECONDS)
+
+
+@contextmanager
+def site(sandbox: Sandbox, postgres: Postgres, shape: Shape) -> Iterator[Site]:
+    """Start a server on a database of its own, and fill it."""
+    name = f"prefect-{shape.flow_runs}"
+    postgres.create_database(name)
+    server = start_prefect_server(
+        sandbox, name=name, database_url=postgres.prefect_url(name)
+    )
+    catalog = make_catalog(
+        flows=shape.flows, deployments=shape.deployments, seed=shape.seed
+    )
+    history = History(catalog, tasks=shape.tasks, seed=shape.seed)
+    fill(postgres.url(name), history, flow_runs=shape.flow_runs, days=shape.days)
+    try:
+        yield Site(sandbox, postgres, server, shape, history, postgres.url(name))
+    finally:
+        server.process.stop()
+
+

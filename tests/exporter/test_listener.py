@@ -1,0 +1,215 @@
+"""The process around the routes: real sockets, TLS, and an end on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from certificates import certificate
+from fronts import STARTING, FakeService, exposition, status
+from prefect_exporter.errors import LedgerInUse
+from prefect_exporter.listener import CannotListen, bind, serve
+from prefect_exporter.settings import Settings
+from prefect_exporter.values import Address
+
+DEADLINE = 5.0
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def settings_for(port: int, **others: str) -> Settings:
+    """Return settings that listen on *port* of 127.0.0.1."""
+    given = {"LISTEN_ADDRESS": f"127.0.0.1:{port}", **others}
+    return Settings.model_validate(
+        {f"PREFECT_EXPORTER_{name}": text for name, text in given.items()}
+    )
+
+
+async def visit(
+    settings: Settings, service: FakeService, act: Callable[[], Awaitable[None]]
+) -> float:
+    """Serve, act once the port answers, send SIGTERM; return the seconds that the end took."""
+    serving = asyncio.create_task(serve(settings, service))
+    async with asyncio.timeout(DEADLINE):
+        while not serving.done():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", settings.listen_address.port)
+            except OSError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                break
+    if not serving.done():
+        await act()
+        os.kill(os.getpid(), signal.SIGTERM)
+    asked = time.monotonic()
+    await asyncio.wait_for(serving, DEADLINE)
+    return time.monotonic() - asked
+
+
+def test_signal_ends_the_polls_before_the_service_closes() -> None:
+    """SIGTERM cancels the polls, then closes the service, then returns as asked."""
+    service = FakeService()
+    port = free_port()
+
+    async def act() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            assert "ok\n" == (await client.get("/healthz")).text
+
+    took = asyncio.run(visit(settings_for(port), service, act))
+
+    assert ["opened", "polls", "polls ended", "closed"] == service.story
+    assert took < DEADLINE
+
+
+def test_answers_before_the_first_poll_has_ended() -> None:
+    """Health and page answer at once; readiness says what it waits for."""
+    service = FakeService(now=status(STARTING))
+    port = free_port()
+    answers: list[int] = []
+
+    async def act() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            paths = ("/healthz", "/", "/readyz")
+            answers.extend([(await client.get(path)).status_code for path in paths])
+
+    asyncio.run(visit(settings_for(port), service, act))
+
+    assert [200, 200, 503] == answers
+
+
+def test_answer_names_no_software() -> None:
+    """No header tells which server and version answers."""
+    port = free_port()
+    headers: list[httpx.Headers] = []
+
+    async def act() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            headers.append((await client.get("/")).headers)
+
+    asyncio.run(visit(settings_for(port), FakeService(), act))
+
+    assert "server" not in headers[0]
+
+
+def test_https_with_the_given_certificate(tmp_path: Path) -> None:
+    """With a certificate the same port answers by HTTPS, to a client that trusts it."""
+    cert, key = certificate(tmp_path)
+    port = free_port()
+    settings = settings_for(port, TLS_CERT_FILE=str(cert), TLS_KEY_FILE=str(key))
+    trusting = ssl.create_default_context(cafile=cert)
+    trusting.verify_flags |= ssl.VERIFY_X509_STRICT
+    answers: list[str] = []
+
+    async def act() -> None:
+        url = f"https://127.0.0.1:{port}/metrics"
+        async with httpx.AsyncClient(verify=trusting) as client:
+            answers.append((await client.get(url)).text)
+        async with httpx.AsyncClient(verify=ssl.create_default_context()) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(url)
+
+    asyncio.run(visit(settings, FakeService(), act))
+
+    assert ["up 1\n"] == answers
+
+
+def test_scraper_that_stops_reading_neither_counts_nor_holds_up_the_end() -> None:
+    """A scraper that stops in mid-answer is not reported, and SIGTERM still ends."""
+    service = FakeService(published=exposition(os.urandom(8_000_000)))
+    port = free_port()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def act() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writers.append(writer)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n")
+        await reader.readexactly(1_024)
+
+    async def watch() -> float:
+        took = await visit(settings_for(port), service, act)
+        writers[0].close()
+        return took
+
+    assert asyncio.run(watch()) < DEADLINE
+    assert [] == service.scrapes
+
+
+def test_whole_answer_over_a_socket_is_reported() -> None:
+    """A scraper that reads a large answer to its end is reported."""
+    service = FakeService(published=exposition(os.urandom(8_000_000)))
+    port = free_port()
+
+    async def act() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            headers = {"Accept-Encoding": "identity"}
+            answer = await client.get("/metrics", headers=headers)
+            assert service.published.text == answer.content
+
+    asyncio.run(visit(settings_for(port), service, act))
+
+    assert [7] == service.scrapes
+
+
+def test_taken_port_is_told_before_the_ledger_is_opened() -> None:
+    """A port in use is one line that names the setting; the service is never entered."""
+    service = FakeService()
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(CannotListen) as caught:
+            asyncio.run(serve(settings_for(port), service))
+
+    expected = (
+        f"cannot listen on 127.0.0.1:{port}: address already in use; "
+        "give PREFECT_EXPORTER_LISTEN_ADDRESS an address that is free on this machine"
+    )
+    assert expected == str(caught.value)
+    assert [] == service.story
+
+
+def test_second_listener_on_a_port_is_refused() -> None:
+    """A port is taken from the moment that it is bound, not only once it is served."""
+    port = free_port()
+    with bind(Address("127.0.0.1", port)), pytest.raises(CannotListen):
+        bind(Address("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_foreign_address_is_told(host: str) -> None:
+    """An address that is not this machine's, or no address at all, is one plain line."""
+    with pytest.raises(CannotListen, match=f"^cannot listen on {host}:9877: .*LISTEN_ADDRESS"):
+        bind(Address(host, 9877))
+
+
+def test_ledger_that_cannot_be_opened_ends_the_start() -> None:
+    """What the service raises when it is entered comes out, and the port is free again."""
+    port = free_port()
+    service = FakeService(enter=LedgerInUse("the ledger is held"))
+
+    with pytest.raises(LedgerInUse):
+        asyncio.run(serve(settings_for(port), service))
+
+    bind(Address("127.0.0.1", port)).close()
+
+
+def test_crash_of_the_polls_ends_the_process() -> None:
+    """An error that nobody expected in the polls closes the service and comes out."""
+    service = FakeService(crash=ZeroDivisionError())
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(serve(settings_for(free_port()), service))
+
+    assert ["opened", "polls", "closed"] == service.story

@@ -1,0 +1,216 @@
+"""Prefect as collectors see it: runs and events in memory, on a clock that tests move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect_exporter.api import EventFilter, Interval, Page, RowT, RunFilter
+from prefect_exporter.errors import ApiError
+from prefect_exporter.moments import SECOND, micros, moment
+from prefect_exporter.wire import (
+    Deployment,
+    Event,
+    EventPayload,
+    EventState,
+    Flow,
+    FlowRun,
+    TaskRun,
+)
+
+START_US = micros(datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC))
+EVENT_PAGE = 50
+
+
+class Crash(BaseException):
+    """The process is gone: nothing of ours may catch this."""
+
+
+@dataclass(slots=True)
+class FakePrefect:
+    """An ``Api`` over lists.
+
+    Args:
+        page_size: How many rows an answer has at most.
+        now_us: The time; tests set it.
+        fail: Called before every answer with the route; raises what the test wants.
+    """
+
+    page_size: int = 200
+    now_us: int = START_US
+    fail: Callable[[str], None] = lambda _route: None
+    flow_rows: dict[UUID, FlowRun] = field(default_factory=dict)
+    task_rows: dict[UUID, TaskRun] = field(default_factory=dict)
+    visible_us: dict[UUID, int] = field(default_factory=dict)
+    event_rows: list[tuple[int, Event]] = field(default_factory=list)
+    flow_names: dict[UUID, str] = field(default_factory=dict)
+    deployment_rows: dict[UUID, Deployment] = field(default_factory=dict)
+    placeholders: set[UUID] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+
+    def _ask(self, route: str) -> None:
+        self.asked.append(route)
+        self.fail(route)
+
+    def _flow_runs(self, where: RunFilter) -> list[FlowRun]:
+        rows = [row for row in self.flow_rows.values() if self.shows(row.id)]
+        return [row for row in rows if _matches(row, where) and _due(row, where.due)]
+
+    def _task_runs(self, where: RunFilter) -> list[TaskRun]:
+        rows = [row for row in self.task_rows.values() if self.shows(row.id)]
+        if not where.placeholders:
+            rows = [row for row in rows if row.id not in self.placeholders]
+        return [row for row in rows if _matches(row, where)]
+
+    def shows(self, run_id: UUID) -> bool:
+        """Return whether a row has arrived by now."""
+        return self.visible_us.get(run_id, 0) <= self.now_us
+
+    async def flow_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[FlowRun]:
+        """Return one page."""
+        self._ask("flow_runs/filter")
+        return self._page(_sorted(self._flow_runs(where), sort), offset)
+
+    async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
+        """Return one page."""
+        self._ask("task_runs/filter")
+        return self._page(_sorted(self._task_runs(where), sort), offset)
+
+    async def count_flow_runs(self, where: RunFilter) -> int:
+        """Return a count."""
+        self._ask("flow_runs/count")
+        return len(self._flow_runs(where))
+
+    async def count_task_runs(self, where: RunFilter) -> int:
+        """Return a count."""
+        self._ask("task_runs/count")
+        return len(self._task_runs(where))
+
+    async def events(self, where: EventFilter) -> Page[Event]:
+        """Return the first page."""
+        self._ask("events/filter")
+        rows = [
+            event
+            for visible_us, event in self.event_rows
+            if visible_us <= self.now_us and _within(event.occurred, where.occurred)
+        ]
+        return self._events(sorted(rows, key=lambda event: event.occurred), 0)
+
+    async def more_events(self, token: str) -> Page[Event]:
+        """Return the page that a token names; tokens are "microseconds/offset"."""
+        self._ask("events/filter/next")
+        since, _, offset = token.partition("/")
+        rows = [
+            event
+            for visible_us, event in self.event_rows
+            if visible_us <= self.now_us and micros(event.occurred) >= int(since)
+        ]
+        return self._events(sorted(rows, key=lambda event: event.occurred), int(offset))
+
+    def _events(self, rows: list[Event], offset: int) -> Page[Event]:
+        size = min(self.page_size, EVENT_PAGE)
+        page = rows[offset : offset + size]
+        token = f"{micros(rows[0].occurred)}/{offset + size}" if rows else None
+        return Page(page, len(page) == size, token)
+
+    async def flows(self, ids: Sequence[UUID]) -> Sequence[Flow]:
+        """Return flows."""
+        self._ask("flows/filter")
+        return [Flow(key, self.flow_names[key]) for key in ids if key in self.flow_names]
+
+    async def deployments(self, ids: Sequence[UUID]) -> Sequence[Deployment]:
+        """Return deployments."""
+        self._ask("deployments/filter")
+        return [self.deployment_rows[key] for key in ids if key in self.deployment_rows]
+
+    async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
+        """Return deployments by name."""
+        self._ask("deployments/filter")
+        rows = sorted(self.deployment_rows.values(), key=lambda row: row.name)
+        page = rows[offset : offset + limit]
+        return Page(page, len(page) == limit)
+
+    async def version(self) -> str:
+        """Return a version."""
+        self._ask("admin/version")
+        return "3.8.8"
+
+    async def ready(self) -> bool:
+        """Return whether the database is reached."""
+        self._ask("ready")
+        return True
+
+    def _page(self, rows: Sequence[RowT], offset: int) -> Page[RowT]:
+        page = rows[offset : offset + self.page_size]
+        return Page(page, len(page) == self.page_size)
+
+    def down(self, error: ApiError) -> None:
+        """Answer every question with *error* from now on."""
+
+        def fail(_route: str) -> None:
+            raise error
+
+        self.fail = fail
+
+    def up(self) -> None:
+        """Answer again."""
+        self.fail = lambda _route: None
+
+
+def _sorted(rows: list[RowT], sort: str) -> list[RowT]:
+    name, _, order = sort.lower().rpartition("_")
+
+    def key(row: object) -> datetime | UUID:
+        value = getattr(row, name)
+        assert isinstance(value, datetime | UUID)
+        return value
+
+    return sorted(rows, key=key, reverse=order == "desc")
+
+
+def _matches(row: FlowRun | TaskRun, where: RunFilter) -> bool:
+    return (
+        (where.ended is None or _within(row.end_time, where.ended))
+        and (where.started is None or _within(row.start_time, where.started))
+        and (not where.state_types or row.state_type in where.state_types)
+        and row.state_name not in where.not_state_names
+        and (not where.ids or row.id in where.ids)
+    )
+
+
+def _due(row: FlowRun, due: Interval | None) -> bool:
+    return due is None or _within(row.next_scheduled_start_time, due)
+
+
+def _within(at: datetime | None, interval: Interval) -> bool:
+    return (
+        at is not None
+        and (interval.after is None or at >= interval.after)
+        and (interval.before is None or at <= interval.before)
+    )
+
+
+def flow_run_event(
+    run: FlowRun,
+    at_us: int,
+    before: str,
+    after: tuple[str, str],
+    related: Iterable[tuple[str, str]],
+) -> Event:
+    """Return the event of a state change; *after* is (type, name), *related* is (role, name)."""
+    return Event(
+        moment(at_us),
+        {
+            "prefect.resource.id": f"prefect.flow-run.{run.id}",
+            "prefect.run-count": str(run.run_count),
+        },
+        [{"prefect.resource.role": role, "prefect.resource.name": name} for role, name in related],
+        EventPayload(EventState(before), EventState(*after)),
+    )
+
+
+def after_seconds(seconds: float) -> datetime:
+    """Return the time so long after the fake's first one."""
+    return moment(START_US + round(seconds * SECOND))
