@@ -187,8 +187,10 @@ class MisbehavingPrefect:
         assert task is not None
         self._connections[task] = writer
         try:
-            # The client may leave at any moment: that is what most of these answers are for.
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            # The client may leave at any moment: that is what most of these answers are for. And
+            # asyncio's streams log a cancelled conversation as an error of theirs.
+            left = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+            with suppress(*left):
                 while not writer.is_closing():
                     request = await _read_request(reader)
                     seen.append(request)

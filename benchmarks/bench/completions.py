@@ -83,7 +83,7 @@ class Completions:
         )
 
     def _outcome(self) -> str:
-        return "completed" if self._random.random() < 0.95 else "failed"
+        return self._random.choices(("completed", "failed"), (95, 5))[0]
 
     def _observe(self, family: str, labels: Labels, outcome: str) -> Observe:
         series = Series(family, (*labels, result(outcome) or "failure"))

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from bench.machine import Spread, cpu_seconds, load_average, peak_memory_bytes, spread
 from bench.scraping import Scraper, Scrapes
-from bench.site import POLL_SECONDS, Site
-from demo.processes import wait_until
+from bench.site import POLL_SECONDS, Site, wait_for_polls
 
-_FIRST_POLLS_SECONDS = 120.0
 _IDLE_SECONDS = 20.0
 _SETTLE_SECONDS = 3 * POLL_SECONDS
 
@@ -158,15 +156,8 @@ def _first_polls(site: Site, meter: _Meter, idle: tuple[float, float]) -> tuple[
     with site.exporter() as exporter:
         ready = time.monotonic() - began
         scraper = Scraper(exporter.address)
-        wait_until(
-            lambda: _all_polled(scraper), within=_FIRST_POLLS_SECONDS, what="a poll of everything"
-        )
+        wait_for_polls(scraper)
         return ready, span.end(_asked(scraper))
-
-
-def _all_polled(scraper: Scraper) -> bool:
-    polls = [*scraper.values().of("prefect_exporter_collector_polls_total", 'status="success"')]
-    return bool(polls) and min(polls) > 0
 
 
 def _asked(scraper: Scraper) -> Work:

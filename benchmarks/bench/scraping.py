@@ -53,7 +53,10 @@ class Scraper:
 
     def values(self) -> Values:
         """Return the current values."""
-        return Values(self.read(_TEXT).decode())
+        body = self.read(_TEXT)
+        # The exporter closes a connection that idles; the next request opens another.
+        self._connection.close()
+        return Values(body.decode())
 
     def scrapes(self, number: int, pause_seconds: float) -> Mapping[str, Scrapes]:
         """Return how *number* scrapes in each format went, taken in turns."""
@@ -91,6 +94,4 @@ class Values:
 
 
 def _summary(times: list[float], body_bytes: int) -> Scrapes:
-    return Scrapes(
-        len(times), percentile(times, 50), percentile(times, 99), max(times), body_bytes
-    )
+    return Scrapes(len(times), percentile(times, 50), percentile(times, 99), max(times), body_bytes)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from bench.catalog import Tables
 from bench.history import History
@@ -22,10 +22,7 @@ def fill(url: str, history: History, *, flow_runs: int, days: float) -> None:
     """Write the catalog, *flow_runs* that ended in the last *days*, and a few without an end.
 
     The unended ones are as many at every size, so that sizes differ in their history alone.
-
-    Args:
-        url: The database as libpq takes it; Prefect's tables must exist and be empty.
-        history: Where the runs come from.
+    Prefect's tables must exist and be empty; *url* is as libpq takes it.
     """
     asyncio.run(_fill(url, history, flow_runs, days))
 
@@ -68,9 +65,7 @@ class Live:
         filled: Start with what the rate would have brought in so many seconds before now.
     """
 
-    def __init__(
-        self, url: str, history: History, *, a_second: float, filled: float = 0.0
-    ) -> None:
+    def __init__(self, url: str, history: History, *, a_second: float, filled: float = 0.0) -> None:
         self._url = url
         self._history = history
         self._pause = 1 / a_second
@@ -98,6 +93,11 @@ class Live:
         self._thread.join()
         if self._error is not None and error is None:
             raise self._error
+
+    @property
+    def running(self) -> bool:
+        """Whether further runs will end."""
+        return self._thread.is_alive() and not self._stop.is_set()
 
     def _run(self) -> None:
         try:

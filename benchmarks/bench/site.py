@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench.catalog import make_catalog
 from bench.history import History
+from bench.scraping import Scraper
 from bench.seeding import Live, fill
 from demo.exporter import Exporter, start_exporter
 from demo.postgres import Postgres
 from demo.prefect_server import PrefectServer, start_prefect_server
+from demo.processes import wait_until
 from demo.sandbox import Sandbox
 
 POLL_SECONDS = 15.0
@@ -21,6 +22,8 @@ POLL_SECONDS = 15.0
 
 # The longest overlap that a poll reads again.
 _OVERLAP_SECONDS = 300.0
+_WAIT_SECONDS = 120.0
+_POLLS = "prefect_exporter_collector_polls_total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,12 @@ class Site:
         """Run an exporter, ready, with the ledger of that name, else with a new one."""
         name = name or f"exporter-{self.server.process.program.name}-{next(self._numbers)}"
         exporter = start_exporter(
-            self.sandbox, name=name, **self.server.client_environment, **env
+            self.sandbox,
+            name=name,
+            port=None,
+            ready_path="/readyz",
+            **self.server.client_environment,
+            **env,
         )
         try:
             yield exporter
@@ -69,9 +77,7 @@ class Site:
 
     def live(self, *, filled: float = 0.0) -> Live:
         """Return the load of runs that end now; see `Live`."""
-        return Live(
-            self.database_url, self.history, a_second=self.shape.a_second, filled=filled
-        )
+        return Live(self.database_url, self.history, a_second=self.shape.a_second, filled=filled)
 
     def live_for_long(self) -> Live:
         """Return the load as if it had gone on for as long as a poll looks back."""
@@ -83,12 +89,8 @@ def site(sandbox: Sandbox, postgres: Postgres, shape: Shape) -> Iterator[Site]:
     """Start a server on a database of its own, and fill it."""
     name = f"prefect-{shape.flow_runs}"
     postgres.create_database(name)
-    server = start_prefect_server(
-        sandbox, name=name, database_url=postgres.prefect_url(name)
-    )
-    catalog = make_catalog(
-        flows=shape.flows, deployments=shape.deployments, seed=shape.seed
-    )
+    server = start_prefect_server(sandbox, name=name, database_url=postgres.prefect_url(name))
+    catalog = make_catalog(flows=shape.flows, deployments=shape.deployments, seed=shape.seed)
     history = History(catalog, tasks=shape.tasks, seed=shape.seed)
     fill(postgres.url(name), history, flow_runs=shape.flow_runs, days=shape.days)
     try:
@@ -97,3 +99,20 @@ def site(sandbox: Sandbox, postgres: Postgres, shape: Shape) -> Iterator[Site]:
         server.process.stop()
 
 
+def wait_for_polls(scraper: Scraper) -> None:
+    """Return once every collector has polled well."""
+
+    def polled() -> bool:
+        polls = scraper.values().of(_POLLS, 'status="success"')
+        return min(polls, default=0) > 0
+
+    wait_until(polled, within=_WAIT_SECONDS, what="a poll of everything")
+
+
+def wait_for_release(scraper: Scraper) -> None:
+    """Return once no series is held at 0 any more."""
+
+    def released() -> bool:
+        return scraper.values().total("prefect_exporter_held_series") == 0
+
+    wait_until(released, within=_WAIT_SECONDS, what="the release of every series")

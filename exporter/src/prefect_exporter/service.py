@@ -12,6 +12,7 @@ from prefect_exporter import __version__, collectors
 from prefect_exporter.client import PrefectClient
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.directory import Directory
+from prefect_exporter.environment import BadSettings
 from prefect_exporter.errors import LedgerDamaged
 from prefect_exporter.exposition import Exposition
 from prefect_exporter.ledger import Ledger, open_ledger
@@ -34,15 +35,26 @@ def now_us() -> int:
 class Service:
     """The exporter without its HTTP server.
 
+    ``runners`` are its collectors at work and ``publisher`` has what they are shown as; both are
+    there once it is entered.
+
     Args:
         settings: How it is set.
+
+    Raises:
+        BadSettings: The connection to Prefect cannot be set up with them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._collectors = collectors.build(settings)
         self._traffic = Traffic()
-        self._client = PrefectClient(settings.connection(), observe=self._traffic.observe)
+        try:
+            self._client = PrefectClient(settings.connection(), observe=self._traffic.observe)
+        except (OSError, ValueError) as error:
+            # A certificate file that vanished since it was checked, or an unusable proxy variable.
+            problem = f"the connection to Prefect cannot be set up: {error}"
+            raise BadSettings((problem,)) from None
         self._started = moment(now_us())
 
     async def __aenter__(self) -> Self:
@@ -54,7 +66,7 @@ class Service:
         self._open()
         await self._client.__aenter__()
         # The state from before the restart is served at once, and /metrics is never empty.
-        await self._publisher.publish()
+        await self.publisher.publish()
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -73,22 +85,22 @@ class Service:
 
     async def _poll_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._publisher.run())
-            for runner in self._runners:
-                tasks.create_task(runner.run(self._publisher.poke))
+            tasks.create_task(self.publisher.run())
+            for runner in self.runners:
+                tasks.create_task(runner.run(self.publisher.poke))
 
     def exposition(self) -> Exposition:
         """Return the current publication."""
-        return self._publisher.current
+        return self.publisher.current
 
     def served(self, version: int) -> None:
         """Say that a scrape has had a whole publication."""
-        self._publisher.served(version)
+        self.publisher.served(version)
 
     def status(self) -> Status:
         """Return how everything is."""
         ledger = self._store.ledger
-        server = next(r for r in self._runners if r.collector.name == "server")
+        server = next(r for r in self.runners if r.collector.name == "server")
         version = server.state.version if server.state else None
         target = TargetStatus(self._settings.target, self._settings.api_url, version)
         return Status(
@@ -96,7 +108,7 @@ class Service:
             started=self._started,
             version=__version__,
             targets=(target,),
-            collectors=tuple(runner.status() for runner in self._runners),
+            collectors=tuple(runner.status() for runner in self.runners),
             ledger_path=str(ledger.path),
             ledger_bytes=ledger.size_bytes(),
             series=len(ledger.tally),
@@ -109,11 +121,11 @@ class Service:
         directory = Directory(target, self._client, self._store)
         context = Context(target, self._client, directory, self._store, settings, now_us)
         outages = Outages(target)
-        self._runners: list[Runner[Any]] = [
+        self.runners: list[Runner[Any]] = [
             Runner(each, context, outages) for each in self._collectors
         ]
-        self._publisher = Publisher(
-            self._runners,
+        self.publisher = Publisher(
+            self.runners,
             {target: self._traffic},
             self._store,
             hold_seconds=settings.hold_seconds,

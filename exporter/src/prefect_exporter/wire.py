@@ -7,9 +7,13 @@ decoded, so it can reach neither a label nor a log line.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
+
+# With a zone, as Prefect writes them; without one, two times could not be compared.
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -17,7 +21,7 @@ class State(msgspec.Struct, frozen=True):
 
     type: str
     name: str
-    timestamp: datetime
+    timestamp: Moment
 
 
 class FlowRun(msgspec.Struct, frozen=True):
@@ -34,10 +38,10 @@ class FlowRun(msgspec.Struct, frozen=True):
     parent_task_run_id: UUID | None = None
     work_pool_name: str | None = None
     work_queue_name: str | None = None
-    expected_start_time: datetime | None = None
-    next_scheduled_start_time: datetime | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
+    expected_start_time: Moment | None = None
+    next_scheduled_start_time: Moment | None = None
+    start_time: Moment | None = None
+    end_time: Moment | None = None
 
 
 class TaskRun(msgspec.Struct, frozen=True):
@@ -50,8 +54,8 @@ class TaskRun(msgspec.Struct, frozen=True):
     flow_run_id: UUID | None = None
     state_type: str | None = None
     state_name: str | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
+    start_time: Moment | None = None
+    end_time: Moment | None = None
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -86,7 +90,7 @@ class EventPayload(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True):
     """One row of ``POST /events/filter``: a state change of a flow run."""
 
-    occurred: datetime
+    occurred: Moment
     resource: dict[str, str | None]
     related: list[dict[str, str | None]]
     payload: EventPayload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prefect_exporter.collectors.base import Context
@@ -43,7 +44,7 @@ class ServerCollector:
         Family(
             "prefect_server_up",
             Kind.GAUGE,
-            "Whether the Prefect API answered the last time it was asked.",
+            "Whether the Prefect API gave a usable answer the last time it was asked.",
             (),
             _up,
         ),
@@ -73,4 +74,7 @@ class ServerCollector:
             ready = await context.api.ready()
         except ApiError:
             return Server(up=False, ready=False, version=version)
-        return Server(up=True, ready=ready, version=await context.api.version())
+        # What /ready said stands, whatever becomes of the second question.
+        with suppress(ApiError):
+            version = await context.api.version()
+        return Server(up=True, ready=ready, version=version)

@@ -1,0 +1,127 @@
+"""Measure what the exporter costs: ``python -m bench``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from bench.latency import measure_latency
+from bench.ledger_size import measure_ledger
+from bench.machine import describe_machine, load_average
+from bench.polling import Plan, measure_polling
+from bench.report import Results, show
+from bench.series import measure_many_series
+from bench.site import POLL_SECONDS, Shape, Site, site
+from demo.postgres import start_postgres
+from demo.processes import NotReadyError
+from demo.sandbox import Sandbox
+
+_PARTS = ("polling", "latency", "series", "ledger")
+
+
+def main() -> int:
+    """Measure what was asked for, print it, and leave nothing behind."""
+    # SIGTERM ends everything as Ctrl-C does: through every cleanup on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = _arguments()
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    results = Results(describe_machine(), now)
+    before = load_average()
+    try:
+        _measure(arguments, results)
+    except NotReadyError as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("Interrupted; these are the figures so far.")
+    results.load = before, load_average()
+    show(results)
+    if arguments.json is not None:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    return 0
+
+
+def _measure(arguments: argparse.Namespace, results: Results) -> None:
+    if {"polling", "latency", "series"} & set(arguments.parts):
+        with Sandbox() as sandbox:
+            postgres = start_postgres(sandbox)
+            for size in arguments.sizes:
+                _say(f"{size:,} flow runs: starting a Prefect server and filling it ...")
+                shape = Shape(flow_runs=size, tasks=arguments.tasks, a_second=arguments.rate)
+                with site(sandbox, postgres, shape) as place:
+                    _measure_site(place, arguments, results, last=size == arguments.sizes[-1])
+    if "ledger" in arguments.parts:
+        _say(f"Ledger: simulating {arguments.completions:,} completions a day ...")
+        with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
+            results.ledger = measure_ledger(Path(folder), arguments.completions, _say)
+
+
+def _measure_site(
+    place: Site, arguments: argparse.Namespace, results: Results, *, last: bool
+) -> None:
+    if "polling" in arguments.parts:
+        plan = Plan(arguments.starts, arguments.intervals, arguments.scrapes)
+        results.polling.append(measure_polling(place, plan, _say))
+    if last and "latency" in arguments.parts:
+        for seconds in (POLL_SECONDS, arguments.interval):
+            _say(f"Latency at a poll interval of {seconds:g} s ...")
+            polls = arguments.intervals
+            results.latency.append(measure_latency(place, interval_seconds=seconds, polls=polls))
+    if last and "series" in arguments.parts:
+        _say("Scrapes of many series ...")
+        results.series = measure_many_series(
+            place, deployments=1000, tasks=1000, scrapes=arguments.scrapes
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=_DESCRIPTION)
+    add = parser.add_argument
+    add("--sizes", type=_sizes, default="1k,10k,100k", help="flow runs of history: %(default)s")
+    add("--quick", action="store_const", const=[1000], dest="sizes", help="the same as --sizes 1k")
+    add("--parts", type=_parts, default=",".join(_PARTS), help="what to measure: %(default)s")
+    add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
+    add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
+    add("--starts", type=int, default=5, help="fresh starts at each size: %(default)s")
+    add("--intervals", type=int, default=8, help="steady poll intervals: %(default)s")
+    add("--interval", type=float, default=5.0, help="second latency interval, s: %(default)s")
+    add("--scrapes", type=int, default=200, help="scrapes in each format: %(default)s")
+    add("--completions", type=_number, default="6000k", help="a day, in the ledger: %(default)s")
+    add("--json", type=Path, metavar="FILE", help="write all figures there too")
+    return parser.parse_args()
+
+
+_DESCRIPTION = (
+    "Fill real Prefect servers on PostgreSQL, run the exporter on them, and print what both cost."
+)
+
+
+def _number(text: str) -> int:
+    thousands = text.endswith("k")
+    return int(text.removesuffix("k")) * (1000 if thousands else 1)
+
+
+def _sizes(text: str) -> list[int]:
+    return [_number(each) for each in text.split(",")]
+
+
+def _parts(text: str) -> Sequence[str]:
+    parts = text.split(",")
+    if unknown := set(parts) - set(_PARTS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return parts
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The figures as tables that fit a terminal and a Markdown page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.latency import Latency
+from bench.ledger_size import LedgerSize
+from bench.machine import Spread
+from bench.polling import Costs, Polling
+from bench.scraping import Scrapes
+from bench.series import ManySeries
+
+
+@dataclass(slots=True)
+class Results:
+    """All that was measured, on what machine and when (UTC)."""
+
+    machine: str
+    began: str
+    load: tuple[float, float] = (0.0, 0.0)
+    polling: list[Polling] = field(default_factory=list)
+    latency: list[Latency] = field(default_factory=list)
+    series: ManySeries | None = None
+    ledger: LedgerSize | None = None
+
+
+def show(results: Results) -> None:
+    """Print every table that there is something for."""
+    console = Console(highlight=False, soft_wrap=True)
+    before, after = results.load
+    console.print(f"\n{results.began} on {results.machine}", markup=False)
+    console.print(f"Load average {before:.1f} before, {after:.1f} after.", markup=False)
+    tables = (
+        _polling(results.polling),
+        _latency(results.latency),
+        _series(results.series),
+        _ledger(results.ledger),
+    )
+    for table in tables:
+        if table is not None:
+            console.print()
+            console.print(table)
+
+
+def _polling(sizes: Sequence[Polling]) -> Table | None:
+    if not sizes:
+        return None
+    table = _table("Polling; median [least, most]", *(f"{s.flow_runs:,} flow runs" for s in sizes))
+    rows = {
+        "task runs": [f"{s.task_runs:,}" for s in sizes],
+        "ready after, s": [_spread(s.ready) for s in sizes],
+        **_work("first polls", [s.first for s in sizes]),
+        **_work("steady interval", [s.steady for s in sizes]),
+        "  server CPU, s, mean": [f"{s.steady_mean_cpu:.2f}" for s in sizes],
+        "idle server CPU, s/s": [f"{s.idle_cpu[0]:.3f}" for s in sizes],
+        "idle PostgreSQL CPU, s/s": [f"{s.idle_cpu[1]:.3f}" for s in sizes],
+        "exporter's peak RSS, MiB": [_mib(s.peak_memory) for s in sizes],
+        "series": [f"{s.series:,}" for s in sizes],
+        **_scrapes([s.scrapes for s in sizes]),
+        "load average": [f"{s.load[0]:.1f}, {s.load[1]:.1f}" for s in sizes],
+    }
+    return _filled(table, rows)
+
+
+def _work(what: str, costs: Sequence[Costs]) -> dict[str, list[str]]:
+    return {
+        f"{what}: requests": [_spread(c.requests, ",.0f") for c in costs],
+        f"{what}: kB": [_spread(c.bytes, ",.0f", 1e-3) for c in costs],
+        f"{what}: server CPU, s": [_spread(c.server_cpu) for c in costs],
+        f"{what}: PostgreSQL CPU, s": [_spread(c.database_cpu) for c in costs],
+    }
+
+
+def _scrapes(columns: Sequence[Mapping[str, Scrapes]]) -> dict[str, list[str]]:
+    rows = {}
+    for name in columns[0]:
+        each = [column[name] for column in columns]
+        rows[f"{name}: kB"] = [f"{s.body_bytes / 1e3:,.0f}" for s in each]
+        rows[f"{name}: p50, ms"] = [f"{s.p50 * 1e3:.1f}" for s in each]
+        rows[f"{name}: p99, ms"] = [f"{s.p99 * 1e3:.1f}" for s in each]
+        rows[f"{name}: slowest of {each[0].number}, ms"] = [f"{s.slowest * 1e3:.1f}" for s in each]
+    return rows
+
+
+def _latency(latencies: Sequence[Latency]) -> Table | None:
+    if not latencies:
+        return None
+    columns = (f"poll interval {each.interval_seconds:g} s" for each in latencies)
+    table = _table("From a flow run's end to /metrics", *columns)
+    rows = {
+        "completions": [str(each.completions) for each in latencies],
+        "median, s": [f"{each.seconds.median:.1f}" for each in latencies],
+        "p99, s": [f"{each.p99:.1f}" for each in latencies],
+        "most, s": [f"{each.seconds.high:.1f}" for each in latencies],
+    }
+    return _filled(table, rows)
+
+
+def _series(many: ManySeries | None) -> Table | None:
+    if many is None:
+        return None
+    rows = {"exporter's peak RSS, MiB": [_mib(many.peak_memory)], **_scrapes([many.scrapes])}
+    return _filled(_table("Many series", f"{many.series:,} series"), rows)
+
+
+def _ledger(size: LedgerSize | None) -> Table | None:
+    if size is None:
+        return None
+    rows = {
+        "completions committed": [f"{size.completions:,}"],
+        "size after 25 h, MB": [f"{size.full_bytes / 1e6:.0f}"],
+        "size after 37 h, MB": [f"{size.end_bytes / 1e6:.0f}"],
+        "seconds per million": [f"{size.seconds_per_million:.0f}"],
+        "slowest commit of a page, ms": [f"{size.slowest_commit_seconds * 1e3:.0f}"],
+        "slowest prune, ms": [f"{size.slowest_prune_seconds * 1e3:.0f}"],
+    }
+    return _filled(_table("Ledger", f"{size.completions_a_day:,} completions a day"), rows)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title, box=box.MARKDOWN)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _filled(table: Table, rows: Mapping[str, Sequence[str]]) -> Table:
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    return table
+
+
+def _spread(values: Spread, form: str = ".2f", scale: float = 1.0) -> str:
+    median, low, high = (each * scale for each in (values.median, values.low, values.high))
+    return f"{median:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f}"
