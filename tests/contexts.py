@@ -26,12 +26,7 @@ def ledger_of(path: Path, settings: Settings) -> Ledger:
     families = {
         family.name: family for each in collectors.build(settings) for family in each.counted
     }
-    limits = {
-        "deployment": settings.max_deployments,
-        "task": settings.max_tasks,
-        "work_queue": settings.max_work_queues,
-    }
-    return Ledger(path, families, limits)
+    return Ledger(path, families, settings.limits())
 
 
 def context_of(prefect: FakePrefect, ledger: Ledger, settings: Settings) -> Context:

@@ -77,7 +77,7 @@ def _measure_site(
     if last and "series" in arguments.parts:
         _say("Scrapes of many series ...")
         results.series = measure_many_series(
-            place, deployments=1000, tasks=1000, scrapes=arguments.scrapes
+            place, deployments=700, tasks=700, scrapes=arguments.scrapes
         )
 
 

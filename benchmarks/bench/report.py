@@ -12,9 +12,10 @@ from rich.table import Table
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
 from bench.machine import Spread
-from bench.polling import Costs, Polling
+from bench.polling import Polling
 from bench.scraping import Scrapes
 from bench.series import ManySeries
+from bench.work import Costs
 
 
 @dataclass(slots=True)
@@ -51,13 +52,13 @@ def show(results: Results) -> None:
 def _polling(sizes: Sequence[Polling]) -> Table | None:
     if not sizes:
         return None
-    table = _table("Polling; median [least, most]", *(f"{s.flow_runs:,} flow runs" for s in sizes))
+    table = _table("Median [least, most]", *(f"{s.flow_runs:,} flow runs" for s in sizes))
     rows = {
         "task runs": [f"{s.task_runs:,}" for s in sizes],
         "ready after, s": [_spread(s.ready) for s in sizes],
         **_work("first polls", [s.first for s in sizes]),
         **_work("steady interval", [s.steady for s in sizes]),
-        "  server CPU, s, mean": [f"{s.steady_mean_cpu:.2f}" for s in sizes],
+        "steady interval: mean server CPU, s": [f"{s.mean_server_cpu:.2f}" for s in sizes],
         "idle server CPU, s/s": [f"{s.idle_cpu[0]:.3f}" for s in sizes],
         "idle PostgreSQL CPU, s/s": [f"{s.idle_cpu[1]:.3f}" for s in sizes],
         "exporter's peak RSS, MiB": [_mib(s.peak_memory) for s in sizes],

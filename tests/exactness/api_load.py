@@ -28,7 +28,10 @@ STOP = "stop"
 KEEP = "keep"
 """The file in the folder that forbids deletions."""
 
-_FLOWS = ("orders", "invoices", "ledgers")
+POOLED = "orders"
+"""The flow whose deployment runs on a work pool."""
+
+_FLOWS = (POOLED, "invoices", "ledgers")
 _ENDS = (
     ("COMPLETED", "Completed"),
     ("COMPLETED", "Completed"),
@@ -246,11 +249,14 @@ def _transition(
 
 async def places(client: Client) -> list[Place]:
     """Make the flows and deployments, where another client has not, and return them."""
+    await client.post("/work_pools/", {"name": "pool", "type": "process"})
     found = []
     for name in _FLOWS:
         flow = (await client.post("/flows/", {"name": name}))["id"]
         # The same name under every flow: a deployment's name is unique only within its flow.
-        deployment = await client.post("/deployments/", {"name": "nightly", "flow_id": flow})
+        body = {"name": "nightly", "flow_id": flow}
+        pool = {"work_pool_name": "pool"} if name == POOLED else {}
+        deployment = await client.post("/deployments/", body | pool)
         found += [Place(flow, None), Place(flow, deployment["id"])]
     return found
 

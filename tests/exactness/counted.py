@@ -7,20 +7,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
 
-from demo.prometheus import Prometheus
+from demo.prometheus import Prometheus, Sample
 from exactness.truth import Key
 
 EVERYTHING = "1h"
 """A range that holds every sample of a test."""
 
-# An exporter that was killed begins these anew, as their help says: "since the exporter started".
-PERSISTENT = '{__name__=~"prefect_(flow|task|work_pool)_run.*_(total|count|sum|bucket)"}'
-"""The counters and histograms that the ledger keeps."""
+# An exporter that was killed begins its own counters anew, as their help says.
+_PERSISTENT = (
+    '{__name__=~"prefect_(work_pool_)?(flow|task)_runs?_.+_(total|count|sum|bucket)",'
+    ' job="exporter"}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +62,54 @@ class Series:
 
 def read_series(prometheus: Prometheus, family: str) -> list[Series]:
     """Return every series of a family with all its samples' essence."""
-    answer = httpx.post(
-        f"{prometheus.url}/api/v1/query",
-        data={"query": f"{family}[{EVERYTHING}]"},
-        timeout=30,
-        trust_env=False,
-    )
     raised = prometheus.query(f"increase({family}[{EVERYTHING}])")
     increases = {_known_by(sample.labels): sample.value for sample in raised}
     found = []
-    for series in answer.raise_for_status().json()["data"]["result"]:
-        labels = series["metric"]
-        values = [float(value) for _, value in series["values"]]
-        increase = increases[_known_by(labels)]
+    for series in _matrix(prometheus, family):
+        labels, values = series["metric"], _values(series)
+        # Of a single sample there is no increase.
+        increase = increases.get(_known_by(labels), 0.0)
         found.append(Series(labels, values[0], values[-1], len(values), increase))
     return found
+
+
+def _matrix(prometheus: Prometheus, family: str) -> list[dict[str, Any]]:
+    """Return the samples as they are stored; a range query would give them at its own steps."""
+    query = {"query": f"{family}[{EVERYTHING}]"}
+    url = f"{prometheus.url}/api/v1/query"
+    answer = httpx.post(url, data=query, timeout=30, trust_env=False).raise_for_status()
+    result: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return result
+
+
+def _values(series: dict[str, Any]) -> list[float]:
+    return [float(value) for _, value in series["values"]]
 
 
 def _known_by(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     return frozenset(item for item in labels.items() if item[0] != "__name__")
 
 
-def resets(prometheus: Prometheus) -> Mapping[str, float]:
-    """Return the resets of every persistent series that has any, by name; and how many there are.
-
-    The number of series that were looked at stands under the empty name.
-    """
-    found: dict[str, float] = defaultdict(float)
+def resets(prometheus: Prometheus) -> list[Sample]:
+    """Return the resets of each counter, and each part of a histogram, that the ledger keeps."""
+    families = {sample.labels["__name__"] for sample in prometheus.query(_PERSISTENT)}
     # resets() drops the name, without which two families' series would be one.
-    families = {sample.labels["__name__"] for sample in prometheus.query(PERSISTENT)}
-    for family in families:
-        for sample in prometheus.query(f"resets({family}[{EVERYTHING}])"):
-            found[""] += 1
-            if sample.value:
-                found[family] += sample.value
-    return found
+    return [
+        sample
+        for family in families
+        for sample in prometheus.query(f"resets({family}[{EVERYTHING}])")
+    ]
 
 
-def total(prometheus: Prometheus, promql: str) -> int:
-    """Return the sum of an instant vector, 0 where it is empty."""
-    return round(sum(sample.value for sample in prometheus.query(promql)))
+def over_all_lives(prometheus: Prometheus, family: str) -> int:
+    """Return what a counter that begins anew with its process has counted, in all processes."""
+    return round(
+        sum(
+            after - before if after >= before else after
+            for series in _matrix(prometheus, family)
+            for before, after in pairwise([0.0, *_values(series)])
+        )
+    )
 
 
 def read_keys(ledger: Path) -> Mapping[str, Sequence[Key]]:

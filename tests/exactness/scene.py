@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from demo.exporter import Exporter, start_exporter
 from demo.postgres import start_postgres
 from demo.prefect_server import PrefectServer, start_prefect_server
-from demo.processes import Process, Program, descendants, wait_until
+from demo.processes import Process, Program, descendants, free_port, wait_until
 from demo.prometheus import Prometheus, PrometheusConfig, start_prometheus
 from demo.sandbox import Sandbox
 from exactness import api_load
@@ -37,6 +36,7 @@ _SETTLE_SECONDS = 60.0
 class Scene:
     """Everything that runs; *database* is the server's own."""
 
+    backend: str
     sandbox: Sandbox
     database: Database
     server: PrefectServer
@@ -61,6 +61,7 @@ def set_scene(sandbox: Sandbox, backend: str) -> Scene:
         database = Sqlite(sandbox.folder / "prefect-server" / "prefect.db")
     exporter = start_exporter(
         sandbox,
+        port=free_port(),
         PREFECT_EXPORTER_POLL_INTERVAL=f"{POLL_SECONDS}s",
         PREFECT_EXPORTER_SLOW_INTERVAL="10s",
         PREFECT_EXPORTER_AUDIT_INTERVAL=f"{AUDIT_SECONDS}s",
@@ -74,7 +75,7 @@ def set_scene(sandbox: Sandbox, backend: str) -> Scene:
     )
     prometheus = start_prometheus(sandbox, config)
     wait_until(lambda: bool(prometheus.query("up == 1")), within=20, what="the first scrape")
-    return Scene(sandbox, database, server, exporter, prometheus)
+    return Scene(backend, sandbox, database, server, exporter, prometheus)
 
 
 class Load:
@@ -147,9 +148,9 @@ def kill_exporter(scene: Scene) -> None:
     restart(scene.exporter.process)
 
 
-def stop_server(scene: Scene) -> int | None:
-    """End the server by SIGTERM; return its exit code."""
-    return scene.server.process.stop(grace=30)
+def stop_server(scene: Scene) -> None:
+    """End the server by SIGTERM, as an orderly restart does."""
+    scene.server.process.stop(grace=30)
 
 
 def kill_server(scene: Scene) -> None:
@@ -197,6 +198,3 @@ def _metrics(scene: Scene) -> Iterator[tuple[str, dict[str, str], float]]:
     for family in text_string_to_metric_families(text.text):
         for sample in family.samples:
             yield sample.name, sample.labels, sample.value
-
-
-SIGNALS = {-int(signal.SIGKILL): "SIGKILL"}

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 Row = tuple[Any, ...]
 Key = tuple[UUID, int]
@@ -118,6 +117,7 @@ class End:
         replaced_us: When the run left its end, by a retry; None where it still shows it.
         deleted: Whether the run's row is gone.
         told: Whether an event tells of it.
+        started: Whether the run has a start, so that it has a duration.
     """
 
     run_id: UUID
@@ -127,6 +127,7 @@ class End:
     replaced_us: int | None = None
     deleted: bool = False
     told: bool = False
+    started: bool = True
 
     @property
     def key(self) -> Key:
@@ -145,7 +146,7 @@ class Truth:
 
     Args:
         phantoms: Events of ends that existing runs never had: their transaction was undone.
-        strays: Ends of rows that do not fit the row's history of states.
+        strays: Standing ends whose row has another ``end_time``: the history would be no truth.
     """
 
     flow_runs: Sequence[End]
@@ -184,7 +185,7 @@ def _flow_run_ends(database: Database, told: set[UUID]) -> Iterator[End]:
 
 def _task_run_ends(database: Database) -> Iterator[End]:
     histories = _histories(database.rows(_TASK_RUN_STATES))
-    for run, _, flow, task_key, _ in database.rows(_TASK_RUNS):
+    for run, _, flow, task_key, start in database.rows(_TASK_RUNS):
         labels = (flow or "", re.sub(r"-[0-9a-f]{8}$", "", task_key))
         for first, outcomes, replaced_us in _ends(histories[_uuid(run)]):
             yield End(
@@ -193,19 +194,16 @@ def _task_run_ends(database: Database) -> Iterator[End]:
                 labels=labels,
                 outcomes=outcomes,
                 replaced_us=replaced_us,
+                started=start is not None,
             )
 
 
 def _strays(database: Database, ends: Sequence[End]) -> Iterator[Key]:
-    """Yield the ended rows whose ``end_time`` is no end of their history, and the reverse."""
-    standing = {end.run_id: end.at_us for end in ends if end.standing}
     rows = [*database.rows(_FLOW_RUNS), *database.rows(_TASK_RUNS)]
     shown = {_uuid(row[0]): _micros(row[1]) for row in rows if row[1] is not None}
-    for run in standing.keys() | shown.keys():
-        apart_us = abs(standing.get(run, 0) - shown.get(run, 0))
-        # A task run that is run again keeps the end_time of before until it ends again.
-        if apart_us > TOLERANCE_US and (run in standing):
-            yield run, shown.get(run, 0)
+    for end in ends:
+        if end.standing and abs(end.at_us - shown.get(end.run_id, 0)) > TOLERANCE_US:
+            yield end.key
 
 
 def _histories(rows: Sequence[Row]) -> Mapping[UUID, list[State]]:

@@ -1,21 +1,20 @@
-"""Truth and count, end by end: what is missing, and whether that is among the known causes."""
+"""Truth beside count, end by end: what is missing, and where the numbers differ."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from exactness.truth import TOLERANCE_US, End, Key
 
-LOST_EVENT = "its row was replaced or deleted before a poll, and no event of it is stored"
-LOST_ROW = "its row was replaced before a poll, and task runs have no second source"
+Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """One feed's ends beside its keys.
+    """The ends of one kind of run beside the keys that the exporter has counted.
 
     Args:
         counted: The ends that have a key.
@@ -26,6 +25,15 @@ class Matched:
     counted: Sequence[End]
     missing: Sequence[End]
     extra: Sequence[Key]
+
+    @property
+    def nobodys(self) -> Sequence[End]:
+        """What nobody can count: missing, with neither a row that shows it nor an event.
+
+        The run was retried or deleted before a poll had seen its end, and the server lost the
+        event, which was still in its memory when it was killed.
+        """
+        return [end for end in self.missing if not end.standing and not end.told]
 
 
 def match(ends: Iterable[End], keys: Iterable[Key]) -> Matched:
@@ -46,61 +54,94 @@ def match(ends: Iterable[End], keys: Iterable[Key]) -> Matched:
     return Matched(counted, missing, extra)
 
 
-def cause_of_flow_run(end: End) -> str | None:
-    """Return why nobody could count this end of a flow run; None where the exporter should have."""
-    return None if end.standing or end.told else LOST_EVENT
-
-
-def cause_of_task_run(end: End, blind_us: int) -> str | None:
-    """Return why nobody could count this end of a task run; None where the exporter should have.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What counters may say, by their labels.
 
     Args:
-        end: What is missing.
-        blind_us: The longest time in which no poll may have looked.
+        least: At least this.
+        most: At most this.
+        totals: Exactly this, over all values of the last label; None where they are not exact.
     """
-    if end.replaced_us is None or end.replaced_us - end.at_us > blind_us:
-        return None
-    return LOST_ROW
+
+    least: Counter[Labels]
+    most: Counter[Labels]
+    totals: Counter[Labels] | None = None
+
+    def disagreements(self, counted: Mapping[Labels, int]) -> Mapping[str, object]:
+        """Return where counts are not as expected, with both; empty for nowhere."""
+        wrong: dict[str, object] = {}
+        for labels in self.most.keys() | counted.keys():
+            number = counted.get(labels, 0)
+            if not self.least[labels] <= number <= self.most[labels]:
+                wrong["/".join(labels)] = number, (self.least[labels], self.most[labels])
+        if self.totals is not None:
+            found = totals(counted)
+            for labels in self.totals.keys() | found.keys():
+                if found[labels] != self.totals[labels]:
+                    wrong["/".join(labels)] = found[labels], self.totals[labels]
+        return wrong
 
 
-def disagreements(
-    ends: Sequence[End], counted: Mapping[tuple[str, ...], int]
-) -> Mapping[str, object]:
-    """Return where counts by labels and outcome differ from what the ends allow; empty for nowhere.
+def finished(ends: Sequence[End]) -> Expected:
+    """Return what the counters of ended runs must say, by the ends' labels and outcome.
 
-    The labels' totals are exact. An end that was forced into another one counts under the one that
-    stood when it was first read: under either, but once.
-
-    Args:
-        ends: What was to be counted.
-        counted: By the labels of the ends with the outcome behind them.
+    An end that was forced into another one counts under what stood when it was first read: under
+    either, but once.
     """
-    wrong: dict[str, object] = {}
-    totals = Counter(end.labels for end in ends)
-    found = Counter[tuple[str, ...]]()
+    least, most = _bounds(ends, lambda end: set(end.outcomes), lambda _: True)
+    return Expected(least, most, Counter(end.labels for end in ends))
+
+
+def durations(ends: Sequence[End], labels: int) -> Expected:
+    """Return how many durations were observed, by the first *labels* labels and the result.
+
+    Cancelled runs and runs that never started have none; an end that its row no longer shows has
+    one where a poll was in time, and none where its event alone told of it.
+    """
+    timed = [end for end in ends if end.started]
+    least, most = _bounds(timed, _results, lambda end: end.standing)
+    return Expected(_shorten(least, labels), _shorten(most, labels))
+
+
+def totals(counted: Mapping[Labels, int]) -> Counter[Labels]:
+    """Return the sums over the last label."""
+    sums = Counter[Labels]()
     for labels, number in counted.items():
-        found[labels[:-1]] += number
-    for name in totals.keys() | found.keys():
-        if totals[name] != found[name]:
-            wrong["/".join(name)] = {"truth": totals[name], "counted": found[name]}
-    least, most = bounds(ends)
-    for labels in most.keys() | counted.keys():
-        if not least[labels] <= counted.get(labels, 0) <= most[labels]:
-            wrong["/".join(labels)] = {
-                "truth": (least[labels], most[labels]),
-                "counted": counted.get(labels, 0),
-            }
-    return wrong
+        sums[labels[:-1]] += number
+    return sums
 
 
-def bounds(
+def by_outcome(counted: Mapping[Labels, int]) -> Counter[str]:
+    """Return the sums over all labels but the last."""
+    sums = Counter[str]()
+    for labels, number in counted.items():
+        sums[labels[-1]] += number
+    return sums
+
+
+def _results(end: End) -> set[str]:
+    named = {"completed": "success", "cached": "success", "cancelled": ""}
+    return {named.get(outcome, "failure") for outcome in end.outcomes}
+
+
+def _bounds(
     ends: Iterable[End],
-) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
-    """Return the least and the most that each outcome may be counted, by labels and outcome."""
-    least, most = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+    options_of: Callable[[End], set[str]],
+    is_certain: Callable[[End], bool],
+) -> tuple[Counter[Labels], Counter[Labels]]:
+    least, most = Counter[Labels](), Counter[Labels]()
     for end in ends:
-        options = set(end.outcomes)
-        most.update((*end.labels, outcome) for outcome in options)
-        if len(options) == 1:
-            least[*end.labels, end.outcomes[0]] += 1
+        options = options_of(end)
+        for option in options - {""}:
+            most[*end.labels, option] += 1
+            if len(options) == 1 and is_certain(end):
+                least[*end.labels, option] += 1
     return least, most
+
+
+def _shorten(counts: Counter[Labels], labels: int) -> Counter[Labels]:
+    shortened = Counter[Labels]()
+    for name, number in counts.items():
+        shortened[*name[:labels], name[-1]] += number
+    return shortened

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from demo.installation import missing
+from demo.processes import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTS = 5
@@ -125,12 +126,29 @@ def test_demo_that_is_killed_leaves_nothing() -> None:
     """Even SIGKILL, with flow runs at work, takes everything down."""
     with _demo() as demo:
         folder = _folder(_read_until(demo, "A run starts every few seconds"))
+        wait_until(lambda: "prefect.engine" in str(_living_in(folder)), within=60, what="a run")
         demo.kill()
         # The keeper holds the other end of the output until it is done.
         _rest(demo)
 
     assert not folder.exists()
     assert _living_in(folder) == []
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+def test_demo_names_a_part_that_ends() -> None:
+    """A part that dies ends the demo with its name, and leaves nothing."""
+    with _demo() as demo:
+        output = _read_until(demo, "A run starts every few seconds")
+        children = psutil.Process(demo.pid).children()
+        (exporter,) = [child for child in children if "prefect_exporter" in child.cmdline()]
+        exporter.kill()
+        output += _rest(demo)
+
+    assert demo.returncode == 1, output
+    assert "exporter ended with code -9" in output
+    assert not _folder(output).exists()
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1s", "1d"])

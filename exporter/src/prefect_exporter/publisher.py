@@ -57,6 +57,7 @@ class Publisher:
         self._dirty = asyncio.Event()
         self._rendered: dict[str, tuple[int, Rendered]] = {}
         self._process_metrics = ProcessCollector(registry=None)
+        # Versions go on from here: whoever replaces a publisher hands this over.
         self.current = assemble(0, ())
 
     def poke(self, _runner: Runner[Any]) -> None:

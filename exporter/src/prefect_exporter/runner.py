@@ -17,6 +17,9 @@ from prefect_exporter.status import CollectorStatus
 
 # Between two polls, also where one takes longer than its interval.
 SHORTEST_PAUSE_SECONDS = 0.5
+# Every request has its own deadline; this one ends a poll whose pages never end. What a poll has
+# counted by then is kept, so that a long backlog is read over several polls.
+DEADLINE_SECONDS = 600
 
 _log = structlog.get_logger(__name__)
 
@@ -93,9 +96,12 @@ class Runner(Generic[StateT]):
         """Poll once; keep the last good state where that fails."""
         began_us = self._context.now_us()
         try:
-            self._state = await self.collector.poll(self._context, self._state)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                self._state = await self.collector.poll(self._context, self._state)
         except LedgerDamaged:
             raise
+        except TimeoutError:
+            self._failed("timeout", f"the poll was cut off after {DEADLINE_SECONDS} s")
         except ExporterError as error:
             self._failed(_kind(error), str(error))
         except Exception as error:  # noqa: BLE001  # a defect must not take the others along

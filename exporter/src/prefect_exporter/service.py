@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self, TypeAlias
 
-import structlog
 
 from prefect_exporter import __version__, collectors
 from prefect_exporter.client import PrefectClient
@@ -15,7 +17,8 @@ from prefect_exporter.directory import Directory
 from prefect_exporter.environment import BadSettings
 from prefect_exporter.errors import LedgerDamaged
 from prefect_exporter.exposition import Exposition
-from prefect_exporter.ledger import Ledger, open_ledger
+from prefect_exporter.ledger import Ledger, open_ledger, replace_ledger
+from prefect_exporter.metrics import Counted
 from prefect_exporter.moments import moment
 from prefect_exporter.publisher import Publisher
 from prefect_exporter.runner import Outages, Runner
@@ -24,7 +27,7 @@ from prefect_exporter.status import Status, TargetStatus
 from prefect_exporter.store import Store
 from prefect_exporter.traffic import Traffic
 
-_log = structlog.get_logger(__name__)
+Opening: TypeAlias = Callable[[Path, Mapping[str, Counted], Mapping[str, int], datetime], Ledger]
 
 
 def now_us() -> int:
@@ -63,7 +66,7 @@ class Service:
         Raises:
             LedgerError: It is not usable; a damaged one was moved aside instead.
         """
-        self._open()
+        self._open(open_ledger)
         await self._client.__aenter__()
         # The state from before the restart is served at once, and /metrics is never empty.
         await self.publisher.publish()
@@ -80,8 +83,10 @@ class Service:
             try:
                 await self._poll_all()
             except* LedgerDamaged:
+                shown = self.publisher.current
                 self._store.close()
-                self._open()
+                self._open(replace_ledger)
+                self.publisher.current = shown
 
     async def _poll_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -115,9 +120,11 @@ class Service:
             held_series=len(ledger.tally.held),
         )
 
-    def _open(self) -> None:
-        self._store = Store(self._ledger())
+    def _open(self, opening: Opening) -> None:
         settings, target = self._settings, self._settings.target
+        families = {family.name: family for each in self._collectors for family in each.counted}
+        ledger = opening(settings.state_path, families, settings.limits(), moment(now_us()))
+        self._store = Store(ledger)
         directory = Directory(target, self._client, self._store)
         context = Context(target, self._client, directory, self._store, settings, now_us)
         outages = Outages(target)
@@ -130,12 +137,3 @@ class Service:
             self._store,
             hold_seconds=settings.hold_seconds,
         )
-
-    def _ledger(self) -> Ledger:
-        families = {family.name: family for each in self._collectors for family in each.counted}
-        limits = {
-            "deployment": self._settings.max_deployments,
-            "task": self._settings.max_tasks,
-            "work_queue": self._settings.max_work_queues,
-        }
-        return open_ledger(self._settings.state_path, families, limits, moment(now_us()))

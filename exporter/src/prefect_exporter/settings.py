@@ -217,6 +217,14 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
+    def limits(self) -> dict[str, int]:
+        """Return how many names each scope of labels may have."""
+        return {
+            "deployment": self.max_deployments,
+            "task": self.max_tasks,
+            "work_queue": self.max_work_queues,
+        }
+
     def connection(self) -> Connection:
         """Return what the client needs to know of Prefect."""
         return Connection(

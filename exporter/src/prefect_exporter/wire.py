@@ -14,6 +14,7 @@ import msgspec
 
 # With a zone, as Prefect writes them; without one, two times could not be compared.
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+Starts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ class FlowRun(msgspec.Struct, frozen=True):
 
     id: UUID
     flow_id: UUID
-    run_count: int
+    run_count: Starts
     total_run_time: float
     state_type: str | None = None
     state_name: str | None = None
@@ -49,7 +50,7 @@ class TaskRun(msgspec.Struct, frozen=True):
 
     id: UUID
     task_key: str
-    run_count: int
+    run_count: Starts
     total_run_time: float
     flow_run_id: UUID | None = None
     state_type: str | None = None

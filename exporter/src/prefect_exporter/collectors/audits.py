@@ -10,6 +10,7 @@ from prefect_exporter.collectors import flow_runs, task_runs
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.feeds.audit import audit
 from prefect_exporter.feeds.feed import Feed
+from prefect_exporter.feeds.rows import forget
 from prefect_exporter.metrics import Counted, Family, Kind, Samples
 from prefect_exporter.moments import MINUTE, SECOND
 from prefect_exporter.settings import Settings
@@ -41,10 +42,9 @@ class AuditCollector:
     """Audit one feed, and forget the keys that no scan goes back to.
 
     Args:
-        feed: Builds the feed that is audited.
+        settings: How often, and how far back.
         name: The value of the ``collector`` label.
-        families: ``CORRECTIONS`` for the first audit, nothing for the others: a family is
-            declared once.
+        feed: Builds the feed that is audited.
     """
 
     required = False
@@ -62,11 +62,7 @@ class AuditCollector:
         feed = self._feed(context)
         now_us = context.now_us()
         audited = await audit(feed, context.store, now_us, self._horizon_us)
-        kept_us = max(self._horizon_us, 2 * feed.overlap_us) + 10 * MINUTE
-        ledger = context.store.ledger
-        if cursor := ledger.cursor(feed.target, feed.name):
-            before_us = min(cursor.high_us, now_us) - kept_us
-            await context.store.run(ledger.prune, feed.target, feed.name, before_us)
+        await forget(feed, context.store, now_us, self._horizon_us + MINUTE)
         before = previous.corrections if previous else 0
         return Audits(feed.name, before + audited.corrections, not audited.complete)
 

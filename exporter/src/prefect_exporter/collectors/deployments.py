@@ -64,8 +64,10 @@ class DeploymentCollector:
             page = await context.api.deployment_page(len(listed), PAGE)
             took_us = max(context.now_us() - asked_us, 0)
             await _seed(context, list(page.rows))
+            known = len(listed)
             listed |= {row.id for row in page.rows}
-            more = page.full
+            # A page that brings nothing new ends the list, whatever the server says.
+            more = page.full and len(listed) > known
             if more and previous is not None:
                 await asyncio.sleep(took_us / SECOND * (1 / SHARE - 1))
         if not more:

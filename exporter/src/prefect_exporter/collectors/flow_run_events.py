@@ -72,7 +72,8 @@ class FlowRunEventCollector:
         feed = previous.feed if previous else self._feed(context)
         followed = await follow_events(feed, context.api, context.store, context.now_us())
         rows = context.store.ledger.cursor(context.target, FEED)
-        behind = rows.newest_us - followed.newest_us if rows and followed.newest_us else 0
+        ended_us = min(rows.newest_us, context.now_us()) if rows else 0
+        behind = ended_us - followed.newest_us if followed.newest_us else 0
         counted = (previous.event_only if previous else 0) + followed.counted
         return FlowRunEvents(feed, counted, max(behind, 0), followed.over_budget)
 

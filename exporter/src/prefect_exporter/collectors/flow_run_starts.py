@@ -9,12 +9,15 @@ from prefect_exporter.api import Interval, Page, RunFilter
 from prefect_exporter.collectors.base import Context, Counting
 from prefect_exporter.facts import Fact, Observe, Series
 from prefect_exporter.feeds.feed import Feed
-from prefect_exporter.feeds.rows import follow
+from prefect_exporter.feeds.rows import follow, forget
 from prefect_exporter.labels import clip
 from prefect_exporter.metrics import Counted, Family, Kind
-from prefect_exporter.moments import SECOND, micros, seconds
+from prefect_exporter.moments import HOUR, SECOND, micros, seconds
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import FlowRun
+
+# No audit goes back here: a start shows in the same transaction in which it happens.
+KEPT_US = HOUR
 
 
 def start_delay(settings: Settings) -> Counted:
@@ -41,7 +44,9 @@ class FlowRunStartCollector:
 
     async def poll(self, context: Context, previous: Counting | None) -> Counting:  # noqa: ARG002  # the protocol's
         """Observe what started since the last poll."""
-        await follow(feed(context), context.store, context.now_us())
+        starts, now_us = feed(context), context.now_us()
+        await follow(starts, context.store, now_us)
+        await forget(starts, context.store, now_us, KEPT_US)
         return Counting()
 
 

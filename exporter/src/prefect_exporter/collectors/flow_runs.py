@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect_exporter.api import Interval, Page, RunFilter
 from prefect_exporter.collectors.base import Context, Counting
 from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
+from prefect_exporter.feeds.events import TOLERANCE_US
 from prefect_exporter.feeds.feed import Feed
 from prefect_exporter.feeds.rows import follow
 from prefect_exporter.labels import TERMINAL, clip, outcome, result, subflow
@@ -130,7 +131,10 @@ def feed(context: Context) -> Feed[FlowRun]:
         return await completed(context, await _completions(context, rows))
 
     overlap_us = round(context.settings.flow_run_overlap_seconds * SECOND)
-    return Feed(context.target, FEED, overlap_us, page, count, _end_time, facts)
+    # The events share these keys, and tell the time their own way.
+    return Feed(
+        context.target, FEED, overlap_us, page, count, _end_time, facts, tolerance_us=TOLERANCE_US
+    )
 
 
 def _end_time(row: FlowRun) -> datetime:

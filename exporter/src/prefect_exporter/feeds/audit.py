@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from prefect_exporter.api import Interval
 from prefect_exporter.errors import Waiting
-from prefect_exporter.facts import Baseline, Change, Fact
+from prefect_exporter.facts import Baseline, Fact
 from prefect_exporter.feeds.feed import Feed, RowT
 from prefect_exporter.feeds.rows import new_facts, scan, scan_start
 from prefect_exporter.moments import MINUTE, moment
@@ -108,10 +108,6 @@ class _Auditor:
         async for rows in scan(self._feed, low, (minute + 1) * MINUTE - 1):
             found += len(rows)
             facts += await new_facts(self._feed, self._store, rows)
-        change = Change(
-            self._feed.target,
-            self._feed.name,
-            tuple(facts),
-            baseline=Baseline(minute, minute + 1, {minute: found} if found else {}),
-        )
+        baseline = Baseline(minute, minute + 1, {minute: found} if found else {})
+        change = self._feed.change(facts, baseline=baseline)
         self.corrections += await self._store.run(self._store.ledger.commit, change)

@@ -42,8 +42,9 @@ NOT_TERMINAL = (
 OVERLAP_US = MINUTE
 # The event is written before its transaction commits: the row may show a little later.
 COMMIT_LAG_US = 2 * SECOND
-# PostgreSQL and SQLite may round the two times differently.
+# PostgreSQL and SQLite may round the row's time and the event's differently.
 TOLERANCE_US = 1000
+MOST_STARTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +106,26 @@ async def follow_events(feed: EventFeed, api: Api, store: Store, now_us: int) ->
     if rows is None:
         message = f"waits for the first reading of {feed.rows}"
         raise Waiting(message)
-    cursor = store.ledger.cursor(feed.target, feed.name) or Cursor(rows.origin_us, rows.origin_us)
-    since = max(cursor.high_us - OVERLAP_US, cursor.origin_us)
+    # Keys older than the rows' origin are forgotten: an event from before it could count again.
+    origin_us = rows.origin_us
+    cursor = store.ledger.cursor(feed.target, feed.name) or Cursor(origin_us, origin_us)
+    since = max(cursor.high_us - OVERLAP_US, origin_us)
     events, over_budget = await _read(feed, api, since)
-    ends = [end for event in events if (end := ended(event)) and end.at_us >= cursor.origin_us]
+    # Whoever may write events may date them ahead: those are read again when their time comes.
+    events = [event for event in events if micros(event.occurred) <= now_us + OVERLAP_US]
+    ends = [end for event in events if (end := ended(event)) and end.at_us >= origin_us]
     ready = await _without_row(feed, store, ends, now_us)
     facts = await feed.facts(ready) if ready else ()
     newest = max([cursor.newest_us, *(micros(event.occurred) for event in events)])
     waits = min((at_us for _, at_us in feed.waiting), default=newest)
     # Over budget, the overlap is given up: else a burst would be read from its start for ever.
-    mark = min(newest, waits) + (OVERLAP_US if over_budget else 0)
+    mark = min(newest, waits, now_us) + (OVERLAP_US if over_budget else 0)
     change = Change(
         feed.target,
         feed.rows,
         tuple(facts),
         tolerance_us=TOLERANCE_US,
-        cursors={feed.name: Cursor(cursor.origin_us, max(mark, cursor.high_us), newest, now_us)},
+        cursors={feed.name: Cursor(origin_us, max(mark, cursor.high_us), newest, now_us)},
     )
     counted = await store.run(store.ledger.commit, change)
     return Followed(counted, newest, over_budget)
@@ -169,7 +174,7 @@ def ended(event: Event) -> Ended | None:
         return None
     try:
         run_id = UUID((event.resource["prefect.resource.id"] or "").removeprefix(PREFIX))
-        run_count = int(event.resource.get("prefect.run-count") or 0)
+        run_count = min(int(event.resource.get("prefect.run-count") or 0), MOST_STARTS)
     except (KeyError, ValueError):
         return None
     names = {

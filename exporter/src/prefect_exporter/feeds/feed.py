@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from prefect_exporter.api import Interval, Page
-from prefect_exporter.facts import Fact
+from prefect_exporter.facts import Baseline, Change, Cursor, Fact
 from prefect_exporter.moments import micros
 
 
@@ -37,6 +37,8 @@ class Feed(Generic[RowT]):
         count: Ask how many rows there are within an interval of that time.
         when: The time of a row; every row that ``page`` gives has one.
         facts: What new rows do to the metrics; a row that does nothing gives no fact.
+        tolerance_us: A key of the same run this close is the same happening: another source may
+            have told of it with its time rounded otherwise.
     """
 
     target: str
@@ -46,6 +48,23 @@ class Feed(Generic[RowT]):
     count: Callable[[Interval], Awaitable[int]]
     when: Callable[[RowT], datetime]
     facts: Callable[[Sequence[RowT]], Awaitable[Sequence[Fact]]]
+    tolerance_us: int = 0
+
+    def change(
+        self,
+        facts: Sequence[Fact],
+        cursor: Cursor | None = None,
+        baseline: Baseline | None = None,
+    ) -> Change:
+        """Return the commit of this feed's facts, and maybe of where it stands after them."""
+        return Change(
+            self.target,
+            self.name,
+            tuple(facts),
+            tolerance_us=self.tolerance_us,
+            cursors={} if cursor is None else {self.name: cursor},
+            baseline=baseline,
+        )
 
     def key(self, row: RowT) -> tuple[UUID, int]:
         """Return what names this happening: the run and the microsecond."""

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from uuid import UUID
 
 from prefect_exporter.api import Interval
-from prefect_exporter.facts import Baseline, Change, Cursor, Fact
+from prefect_exporter.facts import Baseline, Cursor, Fact
 from prefect_exporter.feeds.feed import Feed, RowT
 from prefect_exporter.moments import MINUTE, micros, moment
 from prefect_exporter.store import Store
@@ -23,6 +23,7 @@ from prefect_exporter.store import Store
 # the rest is cut off; a backlog of so few rows is read at once.
 STRETCH_US = 15 * MINUTE
 FEW_ROWS = 2000
+FORGET_EVERY_US = 10 * MINUTE
 
 
 async def follow(feed: Feed[RowT], store: Store, now_us: int) -> None:
@@ -55,6 +56,20 @@ async def begin(feed: Feed[RowT], now_us: int) -> Cursor:
     return Cursor(origin, origin)
 
 
+async def forget(feed: Feed[RowT], store: Store, now_us: int, kept_us: int) -> None:
+    """Forget the keys that no scan or audit goes back to: those older than *kept_us*.
+
+    Raises:
+        LedgerError: They are forgotten another time.
+    """
+    cursor = store.ledger.cursor(feed.target, feed.name)
+    if cursor is None:
+        return
+    before_us = min(cursor.high_us, now_us) - max(kept_us, 2 * feed.overlap_us)
+    if before_us - cursor.origin_us > FORGET_EVERY_US:
+        await store.run(store.ledger.prune, feed.target, feed.name, before_us)
+
+
 def stretches(low: int, stop: int, overlap_us: int) -> Iterator[tuple[int, int | None]]:
     """Yield the stretches of a backlog, oldest first; the last one is open to the future."""
     while (high := low + overlap_us + STRETCH_US) < stop:
@@ -77,7 +92,7 @@ async def _read(
     pending: Sequence[Fact] = ()
     async for rows in scan(feed, low, high):
         if pending:
-            await store.run(store.ledger.commit, Change(feed.target, feed.name, tuple(pending)))
+            await store.run(store.ledger.commit, feed.change(pending))
         times = [micros(feed.when(row)) for row in rows]
         rows_by_minute.update(at_us // MINUTE for at_us in times)
         newest = max([newest, *times])
@@ -85,13 +100,8 @@ async def _read(
     # A client's clock that runs ahead must not pull the mark past now.
     mark = max(cursor.high_us, min(newest, now_us))
     after = Cursor(cursor.origin_us, mark, newest, now_us if high is None else cursor.scanned_us)
-    change = Change(
-        feed.target,
-        feed.name,
-        tuple(pending),
-        cursors={feed.name: after},
-        baseline=_baseline(rows_by_minute, low, high),
-    )
+    baseline = _baseline(rows_by_minute, low, high)
+    change = feed.change(pending, after, baseline)
     await store.run(store.ledger.commit, change)
     return after
 
@@ -106,7 +116,7 @@ def _baseline(rows: Counter[int], low: int, high: int | None) -> Baseline:
 async def new_facts(feed: Feed[RowT], store: Store, rows: Sequence[RowT]) -> Sequence[Fact]:
     """Return the facts of those rows whose keys are not in the ledger."""
     keys = [feed.key(row) for row in rows]
-    unseen = await store.run(store.ledger.unseen, feed.target, feed.name, keys)
+    unseen = await store.run(store.ledger.unseen, feed.target, feed.name, keys, feed.tolerance_us)
     fresh = [row for row, key in zip(rows, keys, strict=True) if key in unseen]
     return await feed.facts(fresh) if fresh else ()
 

@@ -51,8 +51,11 @@ class Ledger:
         self._con.close()
 
     def size_bytes(self) -> int:
-        """Return how large the file is."""
-        return self.path.stat().st_size
+        """Return how large the file is; 0 where somebody has removed it."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def cursor(self, target: str, feed: str) -> Cursor | None:
         """Return how far a feed has read; None where it has never."""
@@ -92,7 +95,8 @@ class Ledger:
             for series in change.seeds:
                 draft.seed(series)
             self._write_series(draft)
-            self._write_cursors(change)
+            for feed, cursor in change.cursors.items():
+                self._write_cursor(change.target, feed, cursor)
             if change.baseline is not None:
                 self._write_baseline(number, change.baseline)
         self._feeds[change.target, change.feed] = number
@@ -104,11 +108,14 @@ class Ledger:
         return fresh
 
     def prune(self, target: str, feed: str, before_us: int) -> None:
-        """Forget the keys and the audit's rows from before a time that no scan goes back to."""
-        number = self._feeds.get((target, feed))
-        if number is None:
-            return
+        """Forget keys and the audit's rows from before a time, and let the feed begin there.
+
+        What is forgotten could be counted again, so from now on nothing older is.
+        """
+        number, cursor = self._feeds[target, feed], self._cursors[target, feed]
+        cursor = dataclasses.replace(cursor, origin_us=max(cursor.origin_us, before_us))
         with transaction(self._con, self.path):
+            self._write_cursor(target, feed, cursor)
             for table, column, limit in (
                 ("seen", "at_us", before_us),
                 ("baseline", "minute", before_us // 60_000_000),
@@ -118,6 +125,7 @@ class Ledger:
                     f"DELETE FROM {table} WHERE feed = ? AND {column} < ?",  # noqa: S608  # ours
                     (number, limit),
                 )
+        self._cursors[target, feed] = cursor
 
     def admit(self, target: str, scope: str, names: Collection[Labels]) -> dict[Labels, Labels]:
         """Return the label values for each name; what is new gets its place, for good."""
@@ -251,15 +259,14 @@ class Ledger:
                 (family, _text(labels), counts, histogram.total),
             )
 
-    def _write_cursors(self, change: Change) -> None:
-        for feed, cursor in change.cursors.items():
-            self._con.execute(
-                "INSERT INTO feed (target, name, origin_us, high_us, newest_us, scanned_us)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " origin_us = excluded.origin_us, high_us = excluded.high_us,"
-                " newest_us = excluded.newest_us, scanned_us = excluded.scanned_us",
-                (change.target, feed, *dataclasses.astuple(cursor)),
-            )
+    def _write_cursor(self, target: str, feed: str, cursor: Cursor) -> None:
+        self._con.execute(
+            "INSERT INTO feed (target, name, origin_us, high_us, newest_us, scanned_us)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " origin_us = excluded.origin_us, high_us = excluded.high_us,"
+            " newest_us = excluded.newest_us, scanned_us = excluded.scanned_us",
+            (target, feed, *dataclasses.astuple(cursor)),
+        )
 
     def _write_baseline(self, feed: int, baseline: Baseline) -> None:
         self._con.execute(

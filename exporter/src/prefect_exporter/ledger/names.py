@@ -92,7 +92,15 @@ class Names:
             )
 
     def mark_gone(self, target: str, listed: Collection[UUID], now_us: int) -> None:
-        """Note since when the deployments that a whole listing did not show are gone."""
+        """Note since when the deployments that a whole listing did not show are gone.
+
+        A list that changes while its pages are read can miss one, so the next may bring it back.
+        """
+        self._con.executemany(
+            "UPDATE deployment SET gone_us = NULL WHERE target = ? AND id = ?"
+            " AND gone_us IS NOT NULL",
+            [(target, key.bytes) for key in listed],
+        )
         gone = [key for at, key in self._deployments if at == target and key not in listed]
         self._con.executemany(
             "UPDATE deployment SET gone_us = ? WHERE target = ? AND id = ? AND gone_us IS NULL",

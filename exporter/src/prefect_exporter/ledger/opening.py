@@ -36,8 +36,18 @@ def open_ledger(
     try:
         return Ledger(path, families, limits)
     except LedgerDamaged:
-        aside = move_aside(path, now.strftime("%Y%m%dT%H%M%SZ"))
-        _log.exception("ledger.replaced", path=str(path), moved_to=str(aside), exc_info=False)
-        ledger = Ledger(path, families, limits)
-        ledger.replaced_seconds = now.timestamp()
-        return ledger
+        return replace_ledger(path, families, limits, now)
+
+
+def replace_ledger(
+    path: Path, families: Mapping[str, Counted], limits: Mapping[str, int], now: datetime
+) -> Ledger:
+    """Return a new ledger at *path*, and keep the damaged one beside it under another name.
+
+    Counters begin again at 0, which Prometheus takes for a restart.
+    """
+    aside = move_aside(path, now.strftime("%Y%m%dT%H%M%S.%fZ"))
+    _log.error("ledger.replaced", path=str(path), moved_to=str(aside))
+    ledger = Ledger(path, families, limits)
+    ledger.replaced_seconds = now.timestamp()
+    return ledger

@@ -1,0 +1,126 @@
+"""What Prometheus counts is what the server's own database holds, whatever befalls the parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from demo.sandbox import Sandbox
+from exactness import scene as parts
+from exactness.api_load import POOLED
+from exactness.result import Result, read_result
+from exactness.scene import Load, Scene
+from exactness.verdict import durations, finished
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+_REPORT = "EXACTNESS_REPORT_FOLDER"
+"""The environment variable that says where each summary is kept as JSON."""
+
+# The server writes events within five seconds; what is older survives its SIGKILL.
+_EVENTS_ARE_STORED_SECONDS = 8.0
+
+
+@pytest.fixture(name="sandbox")
+def _sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_counts_equal_the_servers_own(
+    sandbox: Sandbox, backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each end is counted once, under its labels, through crashes of either side and an outage."""
+    scene = parts.set_scene(sandbox, backend)
+    load = Load(scene)
+    befallen = _live_through(scene, load)
+    load.finish()
+    parts.settle(scene)
+    result = read_result(scene, befallen)
+    with capsys.disabled():
+        _show(result)
+    flow_runs, task_runs = result.flow_runs, result.task_runs
+
+    # The truth is one: rows, their history and their events agree, and everything happened.
+    assert not result.truth.phantoms
+    assert not result.truth.strays
+    assert _happened(result) == {"retried", "deleted", "overridden", "late"}
+    # Each end of the truth has its key, and no key is without an end.
+    assert flow_runs.matched.nobodys == flow_runs.matched.missing
+    assert not task_runs.matched.missing
+    assert not [*flow_runs.matched.extra, *task_runs.matched.extra]
+    # Prometheus has seen each of them.
+    assert not finished(flow_runs.ends).disagreements(flow_runs.counted)
+    assert not finished(task_runs.ends).disagreements(task_runs.counted)
+    assert not durations(flow_runs.ends, labels=2).disagreements(flow_runs.observed)
+    assert not durations(task_runs.ends, labels=2).disagreements(task_runs.observed)
+    pooled = [end for end in flow_runs.ends if end.labels[:2] == (POOLED, "nightly")]
+    assert len(pooled) == result.pool_runs
+    # Nothing ever fell; `increase()` sees all of it from zero on, and one scrape more at most.
+    assert result.resets
+    assert not [sample for sample in result.resets if sample.value]
+    assert {0.0} == {series.first for series in result.series}
+    assert not [
+        series
+        for series in result.series
+        if not series.counted <= round(series.increase, 6) <= round(series.most, 6)
+    ]
+
+
+def _live_through(scene: Scene, load: Load) -> list[str]:
+    """Let everything befall the parts that the exporter is to survive; return what it was."""
+    befallen = []
+
+    def befell(what: str, then_seconds: float) -> None:
+        befallen.append(what)
+        load.check()
+        time.sleep(then_seconds)
+
+    befell("nothing", 15)
+    parts.kill_exporter_mid_poll(scene)
+    befell("exporter: SIGKILL with every collector in mid-poll, restart", 6)
+    parts.kill_exporter(scene)
+    befell("exporter: SIGKILL at any moment, restart", 4)
+    parts.stop_server(scene)
+    parts.restart(scene.server.process)
+    befell("server: SIGTERM, restart", 10)
+    with load.keeping(_EVENTS_ARE_STORED_SECONDS):
+        parts.kill_server(scene)
+    parts.restart(scene.server.process)
+    befell("server: SIGKILL, restart", 10)
+    parts.kill_exporter(scene)
+    parts.stop_server(scene)
+    befell(f"server: gone for {parts.OUTAGE_SECONDS:g} s", parts.OUTAGE_SECONDS)
+    parts.restart(scene.server.process)
+    befell("server: back", 10)
+    return befallen
+
+
+def _happened(result: Result) -> set[str]:
+    happened = {
+        "retried": any(end.replaced_us for end in result.truth.flow_runs),
+        "deleted": any(end.deleted for end in result.truth.flow_runs),
+        "overridden": any(len(end.outcomes) > 1 for end in result.truth.flow_runs),
+        "late": result.corrections,
+    }
+    return {what for what, number in happened.items() if number}
+
+
+def _show(result: Result) -> None:
+    document = result.document()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    console.print(result.table())
+    for key in ("befallen", "truth", "event_only_completions", "audit_corrections", "series"):
+        console.print(f"{key}: {document[key]}", markup=False)
+    for end in result.flow_runs.matched.missing:
+        console.print(f"flow run {end.run_id} is not counted: {end}", markup=False)
+    if folder := os.environ.get(_REPORT):
+        Path(folder, f"{result.backend}.json").write_text(json.dumps(document, indent=2))
