@@ -26,7 +26,7 @@ from fakes import START_US, Crash, FakePrefect, flow_run_event
 from prefect_exporter.collectors.audits import flow_run_audit
 from prefect_exporter.collectors.flow_run_events import FlowRunEventCollector, FlowRunEvents
 from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector
-from prefect_exporter.facts import Change, Cursor
+from prefect_exporter.facts import Change, Cursor, Series
 from prefect_exporter.ledger import Ledger
 from prefect_exporter.moments import MINUTE, SECOND, micros, moment
 from prefect_exporter.wire import FlowRun
@@ -301,7 +301,9 @@ class Exporter(RuleBasedStateMachine):
         if due := self.ledger.tally.due(self.served, now, 30.0):
             self.ledger.release(due)
         self.version += 1
-        for labels, value in self.ledger.tally.shown_scalars(FINISHED.name):
+        for labels in self.ledger.tally.scalars[FINISHED.name]:
+            value = self.ledger.tally.shown(Series(FINISHED.name, labels))
+            assert isinstance(value, float)
             assert value >= self.published.get(labels, 0.0), "a counter fell"
             if labels not in self.published:
                 assert value == 0.0, "a counter was born above 0"

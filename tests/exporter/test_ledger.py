@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,10 @@ from prefect_exporter.facts import (
     Retried,
     Series,
 )
-from prefect_exporter.ledger import Ledger, open_ledger
+from prefect_exporter.ledger import Ledger, open_ledger, replace_ledger
 from prefect_exporter.ledger.names import DeploymentName
 from prefect_exporter.metrics import Counted, Histogram, Kind
-from prefect_exporter.moments import DAY
+from prefect_exporter.moments import DAY, MINUTE
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 RUN = UUID(int=7)
@@ -293,9 +295,10 @@ def test_baseline_is_replaced_by_range(ledger: Ledger) -> None:
 
 
 def test_prune_forgets_what_is_older(ledger: Ledger) -> None:
-    """Keys and baseline from before a time go; what is at it or later stays."""
-    limit = 100 * 60_000_000
-    ledger.commit(change(end(limit - 1), end(limit), baseline=Baseline(99, 101, {99: 1, 100: 2})))
+    """Keys and baseline from before a time go; what is at it or later stays, and so do counts."""
+    limit = 100 * MINUTE
+    kept = change(end(limit - 1), end(limit), baseline=Baseline(99, 101, {99: 1, 100: 2}))
+    ledger.commit(replace(kept, cursors={"rows": Cursor(1, limit)}))
     ledger.prune("t", "rows", limit)
 
     assert {(RUN, limit - 1)} == ledger.unseen("t", "rows", [(RUN, limit - 1), (RUN, limit)])
@@ -303,19 +306,45 @@ def test_prune_forgets_what_is_older(ledger: Ledger) -> None:
     assert 2.0 == value(ledger, ENDS)
 
 
+def test_feed_begins_where_keys_were_forgotten(path: Path) -> None:
+    """What has no key any more is older than the feed's origin, also after a restart."""
+    with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
+        ledger.commit(change(end(5), cursors={"rows": Cursor(1, 90, 91, 92)}))
+        ledger.prune("t", "rows", 50)
+        ledger.prune("t", "rows", 40)
+        origins = [ledger.cursor("t", "rows")]
+    with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
+        origins.append(ledger.cursor("t", "rows"))
+
+    assert [Cursor(50, 90, 91, 92)] * 2 == origins
+
+
+def test_origin_does_not_fall(path: Path) -> None:
+    """A poll that began before keys were forgotten does not take the origin back."""
+    with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
+        ledger.commit(change(end(5), cursors={"rows": Cursor(1, 90)}))
+        ledger.prune("t", "rows", 50)
+        ledger.commit(change(cursors={"rows": Cursor(1, 95)}))
+        after = [ledger.cursor("t", "rows")]
+    with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
+        after.append(ledger.cursor("t", "rows"))
+
+    assert [Cursor(50, 95)] * 2 == after
+
+
 def test_prune_keeps_to_its_feed(ledger: Ledger) -> None:
-    """Another feed's keys stay, and a feed that never counted may be pruned."""
-    ledger.commit(change(end(5)))
-    ledger.prune("t", "never", 99)
-    ledger.commit(Change("t", "other", (end(5),)))
-    ledger.prune("t", "other", 99)
+    """Another feed's keys stay."""
+    for feed in ("rows", "other"):
+        ledger.commit(Change("t", feed, (end(5),), cursors={feed: Cursor(1, 90)}))
+    ledger.prune("t", "other", 50)
 
     assert set() == ledger.unseen("t", "rows", [(RUN, 5)])
+    assert {(RUN, 5)} == ledger.unseen("t", "other", [(RUN, 5)])
 
 
 def test_starts_are_remembered_for_a_week(ledger: Ledger) -> None:
     """A run's starts outlive its key by a week, for a manual retry."""
-    ledger.commit(change(end(5, starts=3)))
+    ledger.commit(change(end(5, starts=3), cursors={"rows": Cursor(1, 90)}))
     ledger.prune("t", "rows", 5 + 7 * DAY)
     ledger.commit(change(end(6, starts=4)))
     kept = value(ledger, AGAIN)
@@ -440,8 +469,6 @@ def test_other_targets_do_not_retire(ledger: Ledger) -> None:
 
 def damage(path: Path, table: str) -> None:
     """Overwrite the page at which a table begins."""
-    import sqlite3
-
     with closing(sqlite3.connect(path)) as con:
         (page,) = con.execute(
             "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
@@ -464,20 +491,19 @@ def test_damaged_table_is_moved_aside(path: Path, table: str) -> None:
     assert ["ledger.replaced"] == [line["event"] for line in logs]
 
 
-def test_damage_that_opening_does_not_read_is_moved_aside(path: Path) -> None:
-    """Damage is met at the latest by a commit, and opening anew after it makes an end of it."""
+def test_damage_at_run_time_is_replaced(path: Path) -> None:
+    """Damage that opening does not read is met by a commit; a new ledger then takes its place."""
     with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
         ledger.commit(change(end(5)))
     damage(path, "seen")
-    with capture_logs():
-        first = open_ledger(path, FAMILIES, LIMITS, NOW)
-        try:
-            first.commit(change(end(6)))
-        except LedgerDamaged:
-            first.close()
-            first = open_ledger(path, FAMILIES, LIMITS, NOW)
-        with closing(first):
-            assert 1 == first.commit(change(end(6)))
+    with closing(open_ledger(path, FAMILIES, LIMITS, NOW)) as ledger, pytest.raises(LedgerDamaged):
+        ledger.commit(change(end(6)))
+    with capture_logs() as logs, closing(replace_ledger(path, FAMILIES, LIMITS, NOW)) as ledger:
+        assert 1 == ledger.commit(change(end(6)))
+        assert NOW.timestamp() == ledger.replaced_seconds
+
+    assert ["ledger.replaced"] == [line["event"] for line in logs]
+    assert 2 == len(list(path.parent.iterdir()))
 
 
 def test_damage_at_run_time_keeps_nothing(path: Path) -> None:
@@ -485,11 +511,7 @@ def test_damage_at_run_time_keeps_nothing(path: Path) -> None:
     with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
         ledger.commit(change(end(5)))
     damage(path, "baseline")
-    try:
-        ledger = Ledger(path, FAMILIES, LIMITS)
-    except LedgerDamaged:
-        return  # Found even earlier.
-    with closing(ledger):
+    with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
         before = everything(ledger)
         with pytest.raises(LedgerDamaged, match="is damaged"):
             ledger.commit(change(end(6), baseline=Baseline(1, 2, {1: 1})))

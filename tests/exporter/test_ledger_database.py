@@ -176,7 +176,7 @@ def test_garbage_is_moved_aside(tmp_path: Path) -> None:
     replaced = ledger.replaced_seconds
     ledger.close()
 
-    aside = tmp_path / "ledger.damaged-20261121T120000Z"
+    aside = tmp_path / "ledger.damaged-20261121T120000.000000Z"
     assert aside.read_bytes().startswith(b"not a database")
     assert [("ledger.replaced", "error", str(aside))] == [
         (line["event"], line["log_level"], line["moved_to"]) for line in logs

@@ -10,6 +10,10 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest as render_text
 from prometheus_client.openmetrics.exposition import generate_latest as render_openmetrics
 
+from prefect_exporter.facts import Series
+from prefect_exporter.ledger.tally import Tally
+from prefect_exporter.metrics import Counted, Histogram, Labels
+
 _EOF = b"# EOF\n"
 # Fast: scrapes are frequent and local, and the names repeat so much that more gains little.
 _GZIP_LEVEL = 1
@@ -40,6 +44,36 @@ class Rendered:
     openmetrics: bytes
 
 
+class FamilyLines:
+    """A counted family as text, of which only the series that changed are rendered again.
+
+    A family has tens of thousands of lines and a poll changes a few of them. Both formats write
+    a series alike; they differ in the family's head.
+    """
+
+    def __init__(self, family: Counted) -> None:
+        self._family = family
+        self._head = _render(family.fill(()))
+        self._lines: dict[Labels, bytes] = {}
+
+    def update(self, tally: Tally) -> Rendered:
+        """Return the family as the tally shows it now."""
+        for labels in tally.changes(self._family.name):
+            value = tally.shown(Series(self._family.name, labels))
+            if value is None:
+                self._lines.pop(labels, None)
+            else:
+                self._lines[labels] = self._line(labels, value)
+        if not self._lines:
+            return Rendered(b"", b"")
+        lines = b"".join(self._lines.values())
+        return Rendered(self._head.text + lines, self._head.openmetrics + lines)
+
+    def _line(self, labels: Labels, value: float | Histogram) -> bytes:
+        rendered = _render(self._family.fill([(labels, value)]))
+        return rendered.openmetrics.removeprefix(self._head.openmetrics)
+
+
 class _One:
     """A registry of one family, as the renderers want it."""
 
@@ -52,8 +86,10 @@ class _One:
 
 def render(family: Metric) -> Rendered:
     """Render one family; nothing where it has no sample."""
-    if not family.samples:
-        return Rendered(b"", b"")
+    return _render(family) if family.samples else Rendered(b"", b"")
+
+
+def _render(family: Metric) -> Rendered:
     registry = _One(family)
     openmetrics: bytes = render_openmetrics(registry)  # type: ignore[no-untyped-call]  # theirs
     return Rendered(render_text(registry), openmetrics.removesuffix(_EOF))

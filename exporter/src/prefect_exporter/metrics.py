@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
@@ -93,15 +93,14 @@ class Counted:
     labels: Labels
     bounds: tuple[float, ...] = ()
 
-    def fill_scalars(self, samples: Samples) -> Metric:
+    def fill(self, samples: Sequence[tuple[Labels, float | Histogram]]) -> Metric:
         """Return the family with samples whose labels start with the target."""
-        return _scalar_family(self.kind, self.name, self.help, ("target", *self.labels), samples)
-
-    def fill_histograms(self, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
-        """Return the family with histograms whose labels start with the target."""
-        return histogram_family(
-            self.name, self.help, ("target", *self.labels), self.bounds, samples
-        )
+        labels = ("target", *self.labels)
+        histograms = [(at, value) for at, value in samples if isinstance(value, Histogram)]
+        if self.kind is Kind.HISTOGRAM:
+            return histogram_family(self.name, self.help, labels, self.bounds, histograms)
+        scalars = ((at, value) for at, value in samples if isinstance(value, float))
+        return _scalar_family(self.kind, self.name, self.help, labels, scalars)
 
 
 def histogram_family(

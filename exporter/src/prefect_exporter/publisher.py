@@ -13,17 +13,16 @@ from prometheus_client.core import Metric
 
 from prefect_exporter import self_metrics, traffic
 from prefect_exporter.errors import LedgerDamaged, LedgerError
-from prefect_exporter.exposition import Exposition, Rendered, assemble, render
+from prefect_exporter.exposition import Exposition, FamilyLines, Rendered, assemble, render
 from prefect_exporter.ledger import Ledger
-from prefect_exporter.ledger.tally import Tally
-from prefect_exporter.metrics import Counted, Family, Kind
+from prefect_exporter.metrics import Family, Kind
 from prefect_exporter.runner import Runner
 from prefect_exporter.self_metrics import Process
 from prefect_exporter.store import Store
 from prefect_exporter.traffic import Traffic
 
 # Polls that end at about the same time share one publication.
-GATHER_SECONDS = 0.2
+GATHER_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +54,8 @@ class Publisher:
         self._clock = clock
         self._served = 0
         self._dirty = asyncio.Event()
-        self._rendered: dict[str, tuple[int, Rendered]] = {}
+        families = store.ledger.tally.families
+        self._counted = [FamilyLines(family) for family in families.values()]
         self._process_metrics = ProcessCollector(registry=None)
         # Versions go on from here: whoever replaces a publisher hands this over.
         self.current = assemble(0, ())
@@ -105,19 +105,10 @@ class Publisher:
             _log.warning("release.failed", reason=str(error))
 
     def _render_all(self, ledger: Ledger) -> Iterator[Rendered]:
-        for family in ledger.tally.families.values():
-            yield self._counted(family, ledger.tally)
+        for family in self._counted:
+            yield family.update(ledger.tally)
         for metric in self._metrics():
             yield render(metric)
-
-    def _counted(self, family: Counted, tally: Tally) -> Rendered:
-        """Render a counted family again only where it has changed: they are the large ones."""
-        revision = tally.revisions[family.name]
-        kept = self._rendered.get(family.name)
-        if kept is None or kept[0] != revision:
-            kept = revision, render(_metric_of(family, tally))
-            self._rendered[family.name] = kept
-        return kept[1]
 
     def _metrics(self) -> Iterator[Metric]:
         for family in {f.name: f for r in self._runners for f in r.collector.families}.values():
@@ -152,9 +143,3 @@ class Publisher:
             held_series=len(ledger.tally.held),
             ledger_replaced_seconds=ledger.replaced_seconds,
         )
-
-
-def _metric_of(family: Counted, tally: Tally) -> Metric:
-    if family.kind is Kind.HISTOGRAM:
-        return family.fill_histograms(tally.shown_histograms(family.name))
-    return family.fill_scalars(tally.shown_scalars(family.name))

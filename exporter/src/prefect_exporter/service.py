@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
-
 from prefect_exporter import __version__, collectors
 from prefect_exporter.client import PrefectClient
 from prefect_exporter.collectors.base import Context

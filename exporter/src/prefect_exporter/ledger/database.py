@@ -75,6 +75,8 @@ def _take(con: sqlite3.Connection, path: Path) -> None:
         raise LedgerTooNew(message)
     if version == 0:
         _create(con)
+    # A write, so that a file that cannot be written is told now and not by every poll.
+    con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     con.execute("COMMIT")
 
 
@@ -82,7 +84,6 @@ def _create(con: sqlite3.Connection) -> None:
     for statement in files(__package__).joinpath("schema.sql").read_text().split(";"):
         if statement.strip():
             con.execute(statement)
-    con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
@@ -34,8 +34,8 @@ class Tally:
         self.scalars: dict[str, dict[Labels, float]] = {name: {} for name in families}
         self.histograms: dict[str, dict[Labels, Histogram]] = {name: {} for name in families}
         self.held: dict[Series, Held] = {}
-        # Grows with each change of what a family shows.
-        self.revisions = dict.fromkeys(families, 0)
+        # What changed since somebody last took note; see ``changes``.
+        self._changed: dict[str, set[Labels]] = {name: set() for name in families}
 
     def __contains__(self, series: Series) -> bool:
         family, labels = series
@@ -50,7 +50,7 @@ class Tally:
 
     def load(self, series: Series, value: float | Histogram, *, released: bool) -> None:
         """Take in one series as the file has it."""
-        self.revisions[series.family] += 1
+        self._changed[series.family].add(series.labels)
         if isinstance(value, Histogram):
             self.histograms[series.family][series.labels] = value
         else:
@@ -60,26 +60,31 @@ class Tally:
 
     def forget(self, series: Series) -> None:
         """Drop one series."""
-        self.revisions[series.family] += 1
+        self._changed[series.family].add(series.labels)
         self.scalars[series.family].pop(series.labels, None)
         self.histograms[series.family].pop(series.labels, None)
         self.held.pop(series, None)
 
     def show(self, series: Series) -> None:
         """Let a held series show its value."""
-        self.revisions[series.family] += 1
+        self._changed[series.family].add(series.labels)
         self.held.pop(series, None)
 
-    def shown_scalars(self, family: str) -> Iterator[tuple[Labels, float]]:
-        """Yield a family's published values: 0 where a series is held."""
-        for labels, value in self.scalars[family].items():
-            yield labels, 0.0 if Series(family, labels) in self.held else value
+    def changes(self, family: str) -> Collection[Labels]:
+        """Return the label sets that changed since the last call, also those that are gone."""
+        changed, self._changed[family] = self._changed[family], set()
+        return changed
 
-    def shown_histograms(self, family: str) -> Iterator[tuple[Labels, Histogram]]:
-        """Yield a family's published histograms: empty where a series is held."""
-        empty = empty_histogram(self.families[family])
-        for labels, value in self.histograms[family].items():
-            yield labels, empty if Series(family, labels) in self.held else value
+    def shown(self, series: Series) -> float | Histogram | None:
+        """Return what a series shows: nothing counted while it is held; None where it is gone."""
+        family, labels = series
+        held = series in self.held
+        if labels in self.scalars[family]:
+            return 0.0 if held else self.scalars[family][labels]
+        if labels in self.histograms[family]:
+            empty = empty_histogram(self.families[family])
+            return empty if held else self.histograms[family][labels]
+        return None
 
     def mark_shown(self, version: int, now: float) -> None:
         """Remember which publication was the first to show each held zero."""
