@@ -98,9 +98,10 @@ class History:
         step = length / max(self._tasks, 1)
         for number in range(self._tasks):
             start = at - length + number * step
+            end = min(start + step, at)
             # The last task carries the flow's fate.
             fate = state if number == self._tasks - 1 else "Completed"
-            self._task_run(batch, (run_id, number), fate, Span(start, start, start + step))
+            self._task_run(batch, (run_id, number), fate, Span(start, start, end))
 
     def _flow_run(self, batch: dict[str, list[Row]], state: str, span: Span) -> UUID:
         run_id, deployment = new_id(self._random), self._random.choice(self.catalog.deployments)

@@ -20,11 +20,13 @@ class Latency:
 
     Args:
         interval_seconds: How often the exporter polls.
-        completions: How many were timed.
+        ended: How many flow runs ended.
+        completions: How many of them became visible, within two intervals after the last end.
         seconds: Of each.
     """
 
     interval_seconds: float
+    ended: int
     completions: int
     seconds: Spread
     p99: float
@@ -46,7 +48,9 @@ def measure_latency(site: Site, *, interval_seconds: float, polls: int) -> Laten
         # What ended last is seen by the next poll, or it never will be.
         _watch(scraper, live, seen, time.monotonic() + 2 * interval_seconds + 5)
     waits = [at - end for at, end in zip(seen, live.ends, strict=False)]
-    return Latency(interval_seconds, len(waits), spread(waits), percentile(waits, 99))
+    return Latency(
+        interval_seconds, len(live.ends), len(waits), spread(waits), percentile(waits, 99)
+    )
 
 
 def _watch(scraper: Scraper, live: Live, seen: list[float], deadline: float) -> None:

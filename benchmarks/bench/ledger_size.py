@@ -20,8 +20,6 @@ _POLL_US = 15 * SECOND
 _PRUNE_EVERY = 4
 # As the audits do: their horizon of a day, and ten minutes.
 _KEPT_US = DAY + 10 * MINUTE
-_FULL_HOURS = 25
-_HOURS = 37
 _BEGIN_US = 20_000 * DAY
 
 
@@ -33,7 +31,7 @@ class LedgerSize:
         completions_a_day: One of six a flow run, the others task runs.
         completions: How many were committed in all.
         full_bytes: The size once the oldest keys had begun to go.
-        end_bytes: The size half a simulated day later.
+        end_bytes: The size when the simulation ended.
         seconds_per_million: Time in ``Ledger.commit`` and ``Ledger.prune``.
         slowest_commit_seconds: Of one page.
         slowest_prune_seconds: Of one minute's old keys.
@@ -109,9 +107,21 @@ class _Feed:
 
 
 def measure_ledger(
-    folder: Path, completions_a_day: int, progress: Callable[[str], None]
+    folder: Path,
+    completions_a_day: int,
+    progress: Callable[[str], None],
+    *,
+    hours: tuple[int, int] = (25, 37),
 ) -> LedgerSize:
-    """Simulate 37 hours at *completions_a_day* in a new ledger below *folder*."""
+    """Simulate some hours at *completions_a_day* in a new ledger below *folder*.
+
+    Args:
+        folder: Where the ledger is made.
+        completions_a_day: One of six is a flow run, the others are task runs.
+        progress: Is told each hour's end.
+        hours: When to take ``full_bytes`` and ``end_bytes``; keys are kept for 24 h 10 min.
+    """
+    full, end = hours
     path = folder / "simulated.sqlite"
     settings = Settings()
     declared = families(settings)
@@ -124,8 +134,8 @@ def measure_ledger(
         _Feed("task_runs", ledger, per_poll * 5 / 6, source, source.task_run),
     )
     try:
-        full_bytes = _simulate(feeds, range(_FULL_HOURS), progress)
-        end_bytes = _simulate(feeds, range(_FULL_HOURS, _HOURS), progress)
+        full_bytes = _simulate(feeds, range(full), progress)
+        end_bytes = _simulate(feeds, range(full, end), progress)
     finally:
         ledger.close()
     committed = sum(feed.committed for feed in feeds)

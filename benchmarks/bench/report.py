@@ -95,7 +95,7 @@ def _latency(latencies: Sequence[Latency]) -> Table | None:
     columns = (f"poll interval {each.interval_seconds:g} s" for each in latencies)
     table = _table("From a flow run's end to /metrics", *columns)
     rows = {
-        "completions": [str(each.completions) for each in latencies],
+        "visible, of ended": [f"{each.completions} of {each.ended}" for each in latencies],
         "median, s": [f"{each.seconds.median:.1f}" for each in latencies],
         "p99, s": [f"{each.p99:.1f}" for each in latencies],
         "most, s": [f"{each.seconds.high:.1f}" for each in latencies],
