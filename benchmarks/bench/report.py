@@ -52,7 +52,7 @@ def show(results: Results) -> None:
 def _polling(sizes: Sequence[Polling]) -> Table | None:
     if not sizes:
         return None
-    table = _table("Median [least, most]", *(f"{s.flow_runs:,} flow runs" for s in sizes))
+    table = _table("Median (least to most)", *(f"{s.flow_runs:,} flow runs" for s in sizes))
     rows = {
         "task runs": [f"{s.task_runs:,}" for s in sizes],
         "ready after, s": [_spread(s.ready) for s in sizes],
@@ -139,7 +139,7 @@ def _filled(table: Table, rows: Mapping[str, Sequence[str]]) -> Table:
 
 def _spread(values: Spread, form: str = ".2f", scale: float = 1.0) -> str:
     median, low, high = (each * scale for each in (values.median, values.low, values.high))
-    return f"{median:{form}} [{low:{form}}, {high:{form}}]"
+    return f"{median:{form}} ({low:{form}} to {high:{form}})"
 
 
 def _mib(size: int) -> str:

@@ -15,14 +15,18 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 from bench.catalog import Tables
 from bench.history import History
 
+OVERLAP_SECONDS = 300.0
+"""How far back a poll looks at most: the exporter's overlap of task runs."""
+
 _RUNNING, _LATE, _SCHEDULED = 20, 20, 50
 
 
 def fill(url: str, history: History, *, flow_runs: int, days: float) -> None:
     """Write the catalog, *flow_runs* that ended in the last *days*, and a few without an end.
 
-    The unended ones are as many at every size, so that sizes differ in their history alone.
-    Prefect's tables must exist and be empty; *url* is as libpq takes it.
+    None ended in the last `OVERLAP_SECONDS`, so that a load can be filled in there. The unended
+    ones are as many at every size, so that sizes differ in their history alone. Prefect's tables
+    must exist and be empty; *url* is as libpq takes it.
     """
     asyncio.run(_fill(url, history, flow_runs, days))
 
@@ -33,7 +37,7 @@ async def _fill(url: str, history: History, flow_runs: int, days: float) -> None
     con = await asyncpg.connect(url)
     try:
         await _write(con, [history.catalog.tables(begin)])
-        await _write(con, history.past(flow_runs, begin, now))
+        await _write(con, history.past(flow_runs, begin, now - timedelta(seconds=OVERLAP_SECONDS)))
         unended = history.unended(now, running=_RUNNING, late=_LATE, scheduled=_SCHEDULED)
         await _write(con, [unended])
         # Now, so that PostgreSQL does not do it by itself while something is measured.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bench.catalog import make_catalog
 from bench.history import History
 from bench.scraping import Scraper
-from bench.seeding import Live, fill
+from bench.seeding import OVERLAP_SECONDS, Live, fill
 from demo.exporter import Exporter, start_exporter
 from demo.postgres import Postgres
 from demo.prefect_server import PrefectServer, start_prefect_server
@@ -20,8 +20,6 @@ from demo.sandbox import Sandbox
 POLL_SECONDS = 15.0
 """The exporter's default interval."""
 
-# The longest overlap that a poll reads again.
-_OVERLAP_SECONDS = 300.0
 _WAIT_SECONDS = 120.0
 _POLLS = "prefect_exporter_collector_polls_total"
 
@@ -81,7 +79,7 @@ class Site:
 
     def live_for_long(self) -> Live:
         """Return the load as if it had gone on for as long as a poll looks back."""
-        return self.live(filled=_OVERLAP_SECONDS)
+        return self.live(filled=OVERLAP_SECONDS)
 
 
 @contextmanager

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from demo.exporter import Exporter, start_exporter
 from demo.postgres import start_postgres
 from demo.prefect_server import PrefectServer, start_prefect_server
-from demo.processes import Process, Program, descendants, free_port, wait_until
+from demo.processes import Process, Program, free_port, wait_until
 from demo.prometheus import Prometheus, PrometheusConfig, start_prometheus
 from demo.sandbox import Sandbox
 from exactness import api_load
@@ -25,7 +24,9 @@ from exactness.truth import Database, Postgresql, Sqlite
 POLL_SECONDS = 3
 SCRAPE_SECONDS = 2
 AUDIT_SECONDS = 10
-OUTAGE_SECONDS = 60.0
+
+EVENTS_ARE_STORED_SECONDS = 8.0
+"""The server writes its events within five seconds; what is older survives a SIGKILL."""
 
 _TESTS = Path(__file__).resolve().parent.parent
 _API_LOADS = 2
@@ -95,17 +96,13 @@ class Load:
         for process in self._processes:
             process.check()
 
-    @contextmanager
-    def keeping(self, settle_seconds: float) -> Iterator[None]:
-        """Delete no run within the block, nor up to *settle_seconds* before it.
+    def forbid_deletions(self) -> None:
+        """Have no run deleted until `allow_deletions`."""
+        (self._folder / api_load.KEEP).touch()
 
-        A run of which neither a row nor an event is left is no truth that could be read.
-        """
-        keep = self._folder / api_load.KEEP
-        keep.touch()
-        time.sleep(settle_seconds)
-        yield
-        keep.unlink()
+    def allow_deletions(self) -> None:
+        """Have runs deleted again."""
+        (self._folder / api_load.KEEP).unlink()
 
     def finish(self) -> None:
         """End what is under way, and return once it has ended; no new runs begin."""
@@ -126,59 +123,24 @@ def _start(scene: Scene, name: str, module: str, *arguments: str) -> Process:
     return scene.sandbox.start(program)
 
 
-def kill_exporter_mid_poll(scene: Scene) -> None:
-    """Kill the exporter with every request unanswered, since the server is frozen; start it again.
-
-    After one and a half intervals, every collector waits for its answer.
-    """
-    server = scene.server.process.pid
-    family = [psutil.Process(server), *descendants(server)]
-    for process in family:
-        process.suspend()
-    time.sleep(1.5 * POLL_SECONDS)
-    scene.exporter.process.kill()
-    for process in family:
-        process.resume()
-    restart(scene.exporter.process)
-
-
-def kill_exporter(scene: Scene) -> None:
-    """Kill the exporter at whatever it does, and start it again on the same ledger."""
-    scene.exporter.process.kill()
-    restart(scene.exporter.process)
-
-
-def stop_server(scene: Scene) -> None:
-    """End the server by SIGTERM, as an orderly restart does."""
-    scene.server.process.stop(grace=30)
-
-
-def kill_server(scene: Scene) -> None:
-    """End the server by SIGKILL."""
-    scene.server.process.kill()
-
-
-def restart(process: Process) -> None:
-    """Start a process that has ended again, and return once it answers."""
-    process.start()
-    process.wait_ready()
-
-
-def settle(scene: Scene) -> None:
+def settle(scenes: Sequence[Scene]) -> None:
     """Return once everything that has ended so far had its chance to be counted and scraped.
 
-    Each collector, the audits too, has begun a poll since; events needed two, to let a row win.
+    Each collector has ended a poll, the audits too, that began after the last event was stored.
     """
-    events_are_stored = 6.0
-    time.sleep(events_are_stored)
-    begun = _polls(scene)
-    wait_until(
-        lambda: all(number >= begun[name] + 2 for name, number in _polls(scene).items()),
-        within=_SETTLE_SECONDS,
-        what="two polls of every collector",
-    )
-    wait_until(lambda: _held(scene) == 0, within=_SETTLE_SECONDS, what="the last held series")
+    time.sleep(EVENTS_ARE_STORED_SECONDS)
+    begun = [_polls(scene) for scene in scenes]
+    for scene, before in zip(scenes, begun, strict=True):
+        ready = partial(_has_polled, scene, {name: polls + 2 for name, polls in before.items()})
+        wait_until(ready, within=_SETTLE_SECONDS, what="two polls of every collector")
+        shown = partial(_holds_nothing, scene)
+        wait_until(shown, within=_SETTLE_SECONDS, what="the last held series")
     time.sleep(2 * SCRAPE_SECONDS)
+
+
+def _has_polled(scene: Scene, times: Mapping[str, float]) -> bool:
+    polls = _polls(scene)
+    return all(polls[name] >= number for name, number in times.items())
 
 
 def _polls(scene: Scene) -> dict[str, float]:
@@ -189,8 +151,8 @@ def _polls(scene: Scene) -> dict[str, float]:
     }
 
 
-def _held(scene: Scene) -> float:
-    return next(v for name, _, v in _metrics(scene) if name == "prefect_exporter_held_series")
+def _holds_nothing(scene: Scene) -> bool:
+    return [0.0] == [v for name, _, v in _metrics(scene) if name == "prefect_exporter_held_series"]
 
 
 def _metrics(scene: Scene) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from demo.sandbox import Sandbox
-from exactness import scene as parts
 from exactness.api_load import POOLED
+from exactness.misfortunes import live_through
 from exactness.result import Result, read_result
-from exactness.scene import Load, Scene
+from exactness.scene import Load, set_scene, settle
 from exactness.verdict import durations, finished
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -23,27 +23,29 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 _REPORT = "EXACTNESS_REPORT_FOLDER"
 """The environment variable that says where each summary is kept as JSON."""
 
-# The server writes events within five seconds; what is older survives its SIGKILL.
-_EVENTS_ARE_STORED_SECONDS = 8.0
+_BACKENDS = ("sqlite", "postgresql")
 
 
-@pytest.fixture(name="sandbox")
-def _sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
+@pytest.fixture(name="results", scope="module")
+def _results() -> Mapping[str, Result]:
+    """Live through it on all backends at the same time: most of that time is waiting."""
+    with ExitStack() as stack:
+        sandboxes = [stack.enter_context(Sandbox()) for _ in _BACKENDS]
+        scenes = list(map(set_scene, sandboxes, _BACKENDS))
+        loads = [Load(scene) for scene in scenes]
+        befallen = live_through(scenes, loads)
+        for load in loads:
+            load.finish()
+        settle(scenes)
+        return {scene.backend: read_result(scene, befallen) for scene in scenes}
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("backend", _BACKENDS)
 def test_counts_equal_the_servers_own(
-    sandbox: Sandbox, backend: str, capsys: pytest.CaptureFixture[str]
+    results: Mapping[str, Result], backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each end is counted once, under its labels, through crashes of either side and an outage."""
-    scene = parts.set_scene(sandbox, backend)
-    load = Load(scene)
-    befallen = _live_through(scene, load)
-    load.finish()
-    parts.settle(scene)
-    result = read_result(scene, befallen)
+    result = results[backend]
     with capsys.disabled():
         _show(result)
     flow_runs, task_runs = result.flow_runs, result.task_runs
@@ -72,35 +74,6 @@ def test_counts_equal_the_servers_own(
         for series in result.series
         if not series.counted <= round(series.increase, 6) <= round(series.most, 6)
     ]
-
-
-def _live_through(scene: Scene, load: Load) -> list[str]:
-    """Let everything befall the parts that the exporter is to survive; return what it was."""
-    befallen = []
-
-    def befell(what: str, then_seconds: float) -> None:
-        befallen.append(what)
-        load.check()
-        time.sleep(then_seconds)
-
-    befell("nothing", 15)
-    parts.kill_exporter_mid_poll(scene)
-    befell("exporter: SIGKILL with every collector in mid-poll, restart", 6)
-    parts.kill_exporter(scene)
-    befell("exporter: SIGKILL at any moment, restart", 4)
-    parts.stop_server(scene)
-    parts.restart(scene.server.process)
-    befell("server: SIGTERM, restart", 10)
-    with load.keeping(_EVENTS_ARE_STORED_SECONDS):
-        parts.kill_server(scene)
-    parts.restart(scene.server.process)
-    befell("server: SIGKILL, restart", 10)
-    parts.kill_exporter(scene)
-    parts.stop_server(scene)
-    befell(f"server: gone for {parts.OUTAGE_SECONDS:g} s", parts.OUTAGE_SECONDS)
-    parts.restart(scene.server.process)
-    befell("server: back", 10)
-    return befallen
 
 
 def _happened(result: Result) -> set[str]:

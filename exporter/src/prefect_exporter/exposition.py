@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest as render_text
@@ -38,10 +39,11 @@ class Exposition:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One family, in both formats."""
+    """One family: the two formats have a head each, and write a sample alike."""
 
-    text: bytes
-    openmetrics: bytes
+    text_head: bytes
+    openmetrics_head: bytes
+    lines: Collection[bytes]
 
 
 class FamilyLines:
@@ -53,7 +55,7 @@ class FamilyLines:
 
     def __init__(self, family: Counted) -> None:
         self._family = family
-        self._head = _render(family.fill(()))
+        self._head = render(family.fill(()))
         self._lines: dict[Labels, bytes] = {}
 
     def update(self, tally: Tally) -> Rendered:
@@ -64,14 +66,10 @@ class FamilyLines:
                 self._lines.pop(labels, None)
             else:
                 self._lines[labels] = self._line(labels, value)
-        if not self._lines:
-            return Rendered(b"", b"")
-        lines = b"".join(self._lines.values())
-        return Rendered(self._head.text + lines, self._head.openmetrics + lines)
+        return replace(self._head, lines=self._lines.values())
 
     def _line(self, labels: Labels, value: float | Histogram) -> bytes:
-        rendered = _render(self._family.fill([(labels, value)]))
-        return rendered.openmetrics.removeprefix(self._head.openmetrics)
+        return _samples(self._family.fill([(labels, value)]))
 
 
 class _One:
@@ -85,21 +83,29 @@ class _One:
 
 
 def render(family: Metric) -> Rendered:
-    """Render one family; nothing where it has no sample."""
-    return _render(family) if family.samples else Rendered(b"", b"")
+    """Render one family."""
+    bare = Metric(family.name, family.documentation, family.type)
+    return Rendered(render_text(_One(bare)), _openmetrics(bare), (_samples(family),))
 
 
-def _render(family: Metric) -> Rendered:
-    registry = _One(family)
-    openmetrics: bytes = render_openmetrics(registry)  # type: ignore[no-untyped-call]  # theirs
-    return Rendered(render_text(registry), openmetrics.removesuffix(_EOF))
+def _samples(family: Metric) -> bytes:
+    """Return the samples as OpenMetrics writes them, which is also how the text format does."""
+    bare = Metric(family.name, family.documentation, family.type)
+    return _openmetrics(family).removeprefix(_openmetrics(bare))
+
+
+def _openmetrics(family: Metric) -> bytes:
+    rendered: bytes = render_openmetrics(_One(family))  # type: ignore[no-untyped-call]  # theirs
+    return rendered.removesuffix(_EOF)
 
 
 def assemble(version: int, families: Iterable[Rendered]) -> Exposition:
-    """Return the publication that the rendered families make."""
-    rendered = list(families)
-    text = b"".join(each.text for each in rendered)
-    openmetrics = b"".join(each.openmetrics for each in rendered) + _EOF
+    """Return the publication that the rendered families make; one without samples is left out."""
+    shown = [family for family in families if any(family.lines)]
+    # Chunks are joined once: with tens of thousands of series every copy is megabytes.
+    text = b"".join(chain.from_iterable((each.text_head, *each.lines) for each in shown))
+    heads_and_lines = ((each.openmetrics_head, *each.lines) for each in shown)
+    openmetrics = b"".join([*chain.from_iterable(heads_and_lines), _EOF])
     return Exposition(
         version,
         text,

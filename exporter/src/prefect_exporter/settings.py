@@ -104,11 +104,11 @@ class Settings(BaseSettings):
     )
     flow_run_overlap_seconds: Annotated[float, seconds("10s", "1h")] = _setting(
         "PREFECT_EXPORTER_FLOW_RUN_OVERLAP",
-        "120s",
+        "60s",
         "How much of the time already read every poll of flow runs reads again.",
     )
     task_run_overlap_seconds: Annotated[float, seconds("10s", "1h")] = _setting(
-        "PREFECT_EXPORTER_TASK_RUN_OVERLAP", "300s", "The same for task runs."
+        "PREFECT_EXPORTER_TASK_RUN_OVERLAP", "60s", "The same for task runs."
     )
     events: Flag = _setting(
         "PREFECT_EXPORTER_EVENTS",
