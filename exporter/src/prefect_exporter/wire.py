@@ -45,6 +45,18 @@ class FlowRun(msgspec.Struct, frozen=True):
     end_time: Moment | None = None
 
 
+class TaskStateDetails(msgspec.Struct, frozen=True):
+    """The details of a task run's state; ``child_flow_run_id`` marks a subflow's placeholder."""
+
+    child_flow_run_id: UUID | None = None
+
+
+class TaskState(msgspec.Struct, frozen=True):
+    """The current state of a task run."""
+
+    state_details: TaskStateDetails = TaskStateDetails()
+
+
 class TaskRun(msgspec.Struct, frozen=True):
     """One row of ``POST /task_runs/filter``; ``total_run_time`` is in seconds."""
 
@@ -53,6 +65,7 @@ class TaskRun(msgspec.Struct, frozen=True):
     run_count: Starts
     total_run_time: float
     flow_run_id: UUID | None = None
+    state: TaskState | None = None
     state_type: str | None = None
     state_name: str | None = None
     start_time: Moment | None = None

@@ -70,7 +70,8 @@ def feed(context: Context) -> Feed[TaskRun]:
         return await context.api.count_task_runs(RunFilter(ended=ended, placeholders=False))
 
     async def facts(rows: Sequence[TaskRun]) -> Sequence[Fact]:
-        return await _facts(context, [row for row in rows if row.state_type in TERMINAL])
+        ended = [row for row in rows if row.state_type in TERMINAL and not _placeholder(row)]
+        return await _facts(context, ended)
 
     overlap_us = round(context.settings.task_run_overlap_seconds * SECOND)
     return Feed(context.target, "task_runs", overlap_us, page, count, _end_time, facts)
@@ -79,6 +80,11 @@ def feed(context: Context) -> Feed[TaskRun]:
 def _end_time(row: TaskRun) -> datetime:
     assert row.end_time is not None  # noqa: S101  # the filter is on end_time
     return row.end_time
+
+
+def _placeholder(row: TaskRun) -> bool:
+    """Tell whether a row stands for a subflow: the filter knows it only until that is deleted."""
+    return row.state is not None and row.state.state_details.child_flow_run_id is not None
 
 
 async def _facts(context: Context, rows: Sequence[TaskRun]) -> list[Fact]:
