@@ -42,7 +42,7 @@ class FlowRunStartCollector:
         self.interval_seconds = settings.poll_interval_seconds
         self.counted = (start_delay(settings),)
 
-    async def poll(self, context: Context, previous: Counting | None) -> Counting:  # noqa: ARG002  # the protocol's
+    async def poll(self, context: Context, previous: Counting | None) -> Counting:
         """Observe what started since the last poll."""
         starts, now_us = feed(context), context.now_us()
         await follow(starts, context.store, now_us)

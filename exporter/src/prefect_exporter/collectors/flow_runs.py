@@ -112,7 +112,7 @@ class FlowRunCollector:
             FOLDED,
         )
 
-    async def poll(self, context: Context, previous: Counting | None) -> Counting:  # noqa: ARG002  # the protocol's
+    async def poll(self, context: Context, previous: Counting | None) -> Counting:
         """Count what ended since the last poll."""
         await follow(feed(context), context.store, context.now_us())
         return Counting()

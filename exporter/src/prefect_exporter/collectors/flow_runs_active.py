@@ -80,7 +80,7 @@ class ActiveFlowRunCollector:
         self.interval_seconds = settings.poll_interval_seconds
         self._pages = settings.active_pages
 
-    async def poll(self, context: Context, previous: ActiveFlowRuns | None) -> ActiveFlowRuns:  # noqa: ARG002  # the protocol's
+    async def poll(self, context: Context, previous: ActiveFlowRuns | None) -> ActiveFlowRuns:
         """Ask for the oldest first, so that a limit cannot hide them."""
         sort = "EXPECTED_START_TIME_ASC"
         active, more = await flow_runs(context.api, ACTIVE, sort, self._pages)

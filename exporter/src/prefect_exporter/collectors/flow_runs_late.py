@@ -76,7 +76,7 @@ class LateFlowRunCollector:
         self._after_us = round(settings.late_after_seconds * SECOND)
         self._pages = settings.active_pages
 
-    async def poll(self, context: Context, previous: LateFlowRuns | None) -> LateFlowRuns:  # noqa: ARG002  # the protocol's
+    async def poll(self, context: Context, previous: LateFlowRuns | None) -> LateFlowRuns:
         """Ask for the oldest first, so that a limit cannot hide them."""
         now_us = context.now_us()
         due = Interval(before=moment(now_us - self._after_us))

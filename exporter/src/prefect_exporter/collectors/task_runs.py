@@ -53,7 +53,7 @@ class TaskRunCollector:
         self.interval_seconds = settings.poll_interval_seconds
         self.counted = (FINISHED, RETRIES, duration(settings))
 
-    async def poll(self, context: Context, previous: Counting | None) -> Counting:  # noqa: ARG002  # the protocol's
+    async def poll(self, context: Context, previous: Counting | None) -> Counting:
         """Count what ended since the last poll."""
         await follow(feed(context), context.store, context.now_us())
         return Counting()

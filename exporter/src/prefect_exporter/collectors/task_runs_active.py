@@ -44,7 +44,7 @@ class ActiveTaskRunCollector:
     def __init__(self, settings: Settings) -> None:
         self.interval_seconds = settings.poll_interval_seconds
 
-    async def poll(self, context: Context, previous: ActiveTaskRuns | None) -> ActiveTaskRuns:  # noqa: ARG002  # the protocol's
+    async def poll(self, context: Context, previous: ActiveTaskRuns | None) -> ActiveTaskRuns:
         """Count each state."""
         return ActiveTaskRuns(
             {

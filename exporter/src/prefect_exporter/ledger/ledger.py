@@ -8,17 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
 from prefect_exporter.errors import LedgerError
-from prefect_exporter.facts import Baseline, Change, Cursor, Fact, Retried, Series
+from prefect_exporter.facts import Change, Cursor, Fact, Retried, Series
 from prefect_exporter.ledger.database import connect, transaction
 from prefect_exporter.ledger.names import DeploymentName, Names
+from prefect_exporter.ledger.records import Records
 from prefect_exporter.ledger.tally import Draft, Tally
-from prefect_exporter.metrics import Counted, Histogram, Labels
-
-# How long a run's starts are remembered: a run that is retried later counts its earlier ones again.
-RETRIES_KEPT_US = 7 * 24 * 3600 * 1_000_000
+from prefect_exporter.metrics import Counted, Labels
 
 
 class Ledger:
@@ -37,14 +33,22 @@ class Ledger:
         # When the damaged one before it was moved aside; 0 where none was.
         self.replaced_seconds = 0.0
         self._con = connect(path)
+        self._records = Records(self._con)
         self._limits = limits
         self.tally = Tally(families)
         self._feeds: dict[tuple[str, str], int] = {}
         self._cursors: dict[tuple[str, str], Cursor] = {}
         with transaction(self._con, path):
             self.names = Names(self._con, limits)
-            self._load_feeds()
-            self._load_series()
+            self._load()
+
+    def _load(self) -> None:
+        for number, target, name, cursor in self._records.feeds():
+            self._feeds[target, name] = number
+            if cursor is not None:
+                self._cursors[target, name] = cursor
+        for series, value, released in self._records.series(self.tally.families):
+            self.tally.load(series, value, released=released)
 
     def close(self) -> None:
         """Give the file back; commits are whole at any time, so there is nothing to write."""
@@ -69,16 +73,12 @@ class Ledger:
         return {
             (run_id, at_us)
             for run_id, at_us in keys
-            if number is None or not self._seen(number, run_id, at_us, tolerance_us)
+            if number is None or not self._records.seen(number, run_id, at_us, tolerance_us)
         }
 
     def baseline(self, target: str, feed: str, first: int, stop: int) -> dict[int, int]:
         """Return the audit's rows by minute for the minutes from *first* up to *stop*."""
-        rows = self._con.execute(
-            "SELECT minute, rows FROM baseline WHERE feed = ? AND minute >= ? AND minute < ?",
-            (self._feeds.get((target, feed)), first, stop),
-        )
-        return dict(rows.fetchall())
+        return self._records.baseline(self._feeds.get((target, feed)), first, stop)
 
     def commit(self, change: Change) -> int:
         """Keep a change; return how many of its facts were new.
@@ -87,6 +87,9 @@ class Ledger:
             LedgerError: Nothing of the change was kept, in the file or in memory.
         """
         draft = Draft(self.tally)
+        cursors = {
+            feed: self._moved(change.target, feed, to) for feed, to in change.cursors.items()
+        }
         with transaction(self._con, self.path):
             number = self._feed(change.target, change.feed)
             fresh = sum(
@@ -94,18 +97,43 @@ class Ledger:
             )
             for series in change.seeds:
                 draft.seed(series)
-            self._write_series(draft)
-            for feed, cursor in change.cursors.items():
-                self._write_cursor(change.target, feed, cursor)
+            written = [(each, value, self._shown(each)) for each, value in draft.items()]
+            for series, value, shown in written:
+                self._records.write_series(series, value, released=shown)
+            for feed, cursor in cursors.items():
+                self._records.write_cursor(change.target, feed, cursor)
             if change.baseline is not None:
-                self._write_baseline(number, change.baseline)
+                self._records.write_baseline(number, change.baseline)
         self._feeds[change.target, change.feed] = number
-        for series, value in draft.items():
-            new = series not in self.tally
-            self.tally.load(series, value, released=not (new and self.tally.holds(series)))
-        for feed, cursor in change.cursors.items():
+        for series, value, shown in written:
+            self.tally.load(series, value, released=shown)
+        for feed, cursor in cursors.items():
             self._cursors[change.target, feed] = cursor
         return fresh
+
+    def _moved(self, target: str, feed: str, to: Cursor) -> Cursor:
+        """Return where a feed stands then: its origin may have risen while a poll was under way."""
+        before = self._cursors.get((target, feed), to)
+        return dataclasses.replace(to, origin_us=max(to.origin_us, before.origin_us))
+
+    def _feed(self, target: str, name: str) -> int:
+        known = self._feeds.get((target, name))
+        return self._records.feed(target, name) if known is None else known
+
+    def _shown(self, series: Series) -> bool:
+        """Return whether a series that is written now shows its value, and no zero first."""
+        return series in self.tally or not self.tally.holds(series)
+
+    def _count(self, feed: int, fact: Fact, tolerance_us: int, draft: Draft) -> bool:
+        near = tolerance_us and self._records.seen(feed, fact.run_id, fact.at_us, tolerance_us)
+        if near or not self._records.add_seen(feed, fact.run_id, fact.at_us):
+            return False
+        starts = max((e.run_count for e in fact.effects if isinstance(e, Retried)), default=0)
+        counted = starts
+        if starts > 1:
+            counted = self._records.swap_starts(feed, fact.run_id, fact.at_us, starts)
+        draft.take(fact, counted)
+        return True
 
     def prune(self, target: str, feed: str, before_us: int) -> None:
         """Forget keys and the audit's rows from before a time, and let the feed begin there.
@@ -115,16 +143,8 @@ class Ledger:
         number, cursor = self._feeds[target, feed], self._cursors[target, feed]
         cursor = dataclasses.replace(cursor, origin_us=max(cursor.origin_us, before_us))
         with transaction(self._con, self.path):
-            self._write_cursor(target, feed, cursor)
-            for table, column, limit in (
-                ("seen", "at_us", before_us),
-                ("baseline", "minute", before_us // 60_000_000),
-                ("retried", "at_us", before_us - RETRIES_KEPT_US),
-            ):
-                self._con.execute(
-                    f"DELETE FROM {table} WHERE feed = ? AND {column} < ?",  # noqa: S608  # ours
-                    (number, limit),
-                )
+            self._records.write_cursor(target, feed, cursor)
+            self._records.prune(number, before_us)
         self._cursors[target, feed] = cursor
 
     def admit(self, target: str, scope: str, names: Collection[Labels]) -> dict[Labels, Labels]:
@@ -146,11 +166,7 @@ class Ledger:
     def release(self, series: Sequence[Series]) -> None:
         """Let held series show their value from the next publication on, for good."""
         with transaction(self._con, self.path):
-            for table in ("scalar", "histogram"):
-                self._con.executemany(
-                    f"UPDATE {table} SET released = 1 WHERE family = ? AND labels = ?",  # noqa: S608  # ours
-                    [(family, _text(labels)) for family, labels in series],
-                )
+            self._records.release(series)
         for each in series:
             self.tally.show(each)
 
@@ -171,11 +187,7 @@ class Ledger:
             for name in names:
                 self.names.release(target, "deployment", name)
             series = self._series_of(target, names)
-            for table in ("scalar", "histogram"):
-                self._con.executemany(
-                    f"DELETE FROM {table} WHERE family = ? AND labels = ?",  # noqa: S608  # ours
-                    [(family, _text(labels)) for family, labels in series],
-                )
+            self._records.drop(series)
         for each in series:
             self.tally.forget(each)
         return len(names)
@@ -199,119 +211,7 @@ class Ledger:
             if labels[0] == target and _deployment_of(declared, labels) in names
         ]
 
-    def _feed(self, target: str, name: str) -> int:
-        if (target, name) not in self._feeds:
-            self._con.execute(
-                "INSERT OR IGNORE INTO feed (target, name) VALUES (?, ?)", (target, name)
-            )
-            (number,) = self._con.execute(
-                "SELECT id FROM feed WHERE target = ? AND name = ?", (target, name)
-            ).fetchone()
-            return int(number)
-        return self._feeds[target, name]
-
-    def _seen(self, feed: int, run_id: UUID, at_us: int, tolerance_us: int) -> bool:
-        found = self._con.execute(
-            "SELECT 1 FROM seen WHERE feed = ? AND at_us BETWEEN ? AND ? AND run_id = ?",
-            (feed, at_us - tolerance_us, at_us + tolerance_us, run_id.bytes),
-        )
-        return found.fetchone() is not None
-
-    def _count(self, feed: int, fact: Fact, tolerance_us: int, draft: Draft) -> bool:
-        if tolerance_us and self._seen(feed, fact.run_id, fact.at_us, tolerance_us):
-            return False
-        written = self._con.execute(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (feed, fact.at_us, fact.run_id.bytes)
-        )
-        if not written.rowcount:
-            return False
-        draft.take(fact, self._starts_counted(feed, fact))
-        return True
-
-    def _starts_counted(self, feed: int, fact: Fact) -> int:
-        starts = max((e.run_count for e in fact.effects if isinstance(e, Retried)), default=0)
-        if starts <= 1:
-            return starts
-        row = self._con.execute(
-            "SELECT run_count FROM retried WHERE feed = ? AND run_id = ?",
-            (feed, fact.run_id.bytes),
-        ).fetchone()
-        self._con.execute(
-            "INSERT INTO retried VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " run_count = max(run_count, excluded.run_count), at_us = max(at_us, excluded.at_us)",
-            (feed, fact.run_id.bytes, starts, fact.at_us),
-        )
-        return int(row[0]) if row else 0
-
-    def _write_series(self, draft: Draft) -> None:
-        for (family, labels), value in draft.scalars.items():
-            new_is_shown = not self.tally.holds(Series(family, labels))
-            self._con.execute(
-                "INSERT INTO scalar VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET value = excluded.value",
-                (family, _text(labels), value, new_is_shown),
-            )
-        for (family, labels), histogram in draft.histograms.items():
-            counts = msgspec.json.encode(histogram.counts).decode()
-            self._con.execute(
-                "INSERT INTO histogram VALUES (?, ?, ?, ?, 0)"
-                " ON CONFLICT DO UPDATE SET counts = excluded.counts, total = excluded.total",
-                (family, _text(labels), counts, histogram.total),
-            )
-
-    def _write_cursor(self, target: str, feed: str, cursor: Cursor) -> None:
-        self._con.execute(
-            "INSERT INTO feed (target, name, origin_us, high_us, newest_us, scanned_us)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " origin_us = excluded.origin_us, high_us = excluded.high_us,"
-            " newest_us = excluded.newest_us, scanned_us = excluded.scanned_us",
-            (target, feed, *dataclasses.astuple(cursor)),
-        )
-
-    def _write_baseline(self, feed: int, baseline: Baseline) -> None:
-        self._con.execute(
-            "DELETE FROM baseline WHERE feed = ? AND minute >= ? AND minute < ?",
-            (feed, baseline.first, baseline.stop),
-        )
-        self._con.executemany(
-            "INSERT INTO baseline VALUES (?, ?, ?)",
-            [(feed, minute, rows) for minute, rows in baseline.rows.items()],
-        )
-
-    def _load_feeds(self) -> None:
-        for number, target, name, *cursor in self._con.execute("SELECT * FROM feed"):
-            self._feeds[target, name] = number
-            if cursor[0] >= 0:
-                self._cursors[target, name] = Cursor(*cursor)
-
-    def _load_series(self) -> None:
-        for family, labels, value, released in self._con.execute("SELECT * FROM scalar"):
-            if family in self.tally.families:
-                self.tally.load(Series(family, _labels(labels)), value, released=bool(released))
-        self._drop_other_bounds()
-        for family, labels, counts, total, released in self._con.execute("SELECT * FROM histogram"):
-            if family in self.tally.families:
-                histogram = Histogram(msgspec.json.decode(counts, type=tuple[int, ...]), total)
-                self.tally.load(Series(family, _labels(labels)), histogram, released=bool(released))
-
-    def _drop_other_bounds(self) -> None:
-        """Begin a histogram anew where its bounds were changed: the old counts do not fit them."""
-        kept = dict(self._con.execute("SELECT family, bounds FROM bounds").fetchall())
-        for name, family in self.tally.families.items():
-            bounds = msgspec.json.encode(family.bounds).decode()
-            if family.bounds and kept.get(name) != bounds:
-                self._con.execute("DELETE FROM histogram WHERE family = ?", (name,))
-                self._con.execute("INSERT OR REPLACE INTO bounds VALUES (?, ?)", (name, bounds))
-
 
 def _deployment_of(family: Counted, labels: Labels) -> tuple[str, str]:
     named = dict(zip(family.labels, labels[1:], strict=True))
     return named["flow"], named["deployment"]
-
-
-def _text(labels: Labels) -> str:
-    return msgspec.json.encode(labels).decode()
-
-
-def _labels(text: str) -> Labels:
-    return msgspec.json.decode(text, type=tuple[str, ...])
