@@ -31,6 +31,9 @@ KEEP = "keep"
 POOLED = "orders"
 """The flow whose deployment runs on a work pool."""
 
+LATE = "late"
+"""The task whose ends arrive late."""
+
 _FLOWS = (POOLED, "invoices", "ledgers")
 _ENDS = (
     ("COMPLETED", "Completed"),
@@ -197,7 +200,7 @@ def late_task(flow_run: str, end: datetime, ending: tuple[str, str]) -> list[dic
     start = end - timedelta(seconds=1)
     task = {
         "name": f"late-{dynamic_key[:3]}",
-        "task_key": "late-0123abcd",
+        "task_key": f"{LATE}-0123abcd",
         "dynamic_key": dynamic_key,
         "run_count": 1,
         "start_time": start.isoformat(),

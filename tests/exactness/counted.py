@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,12 @@ class Series:
 
 def read_series(prometheus: Prometheus, family: str) -> list[Series]:
     """Return every series of a family with all its samples' essence."""
-    raised = prometheus.query(f"increase({family}[{EVERYTHING}])")
+    # Both queries see the same samples: what was scraped a second ago is stored.
+    at = datetime.now(UTC) - timedelta(seconds=1)
+    raised = prometheus.query(f"increase({family}[{EVERYTHING}])", at=at)
     increases = {_known_by(sample.labels): sample.value for sample in raised}
     found = []
-    for series in _matrix(prometheus, family):
+    for series in _matrix(prometheus, family, at):
         labels, values = series["metric"], _values(series)
         # Of a single sample there is no increase.
         increase = increases.get(_known_by(labels), 0.0)
@@ -73,9 +76,9 @@ def read_series(prometheus: Prometheus, family: str) -> list[Series]:
     return found
 
 
-def _matrix(prometheus: Prometheus, family: str) -> list[dict[str, Any]]:
+def _matrix(prometheus: Prometheus, family: str, at: datetime) -> list[dict[str, Any]]:
     """Return the samples as they are stored; a range query would give them at its own steps."""
-    query = {"query": f"{family}[{EVERYTHING}]"}
+    query = {"query": f"{family}[{EVERYTHING}]", "time": at.isoformat()}
     url = f"{prometheus.url}/api/v1/query"
     answer = httpx.post(url, data=query, timeout=30, trust_env=False).raise_for_status()
     result: list[dict[str, Any]] = answer.json()["data"]["result"]
@@ -102,11 +105,11 @@ def resets(prometheus: Prometheus) -> list[Sample]:
 
 
 def over_all_lives(prometheus: Prometheus, family: str) -> int:
-    """Return what a counter that begins anew with its process has counted, in all processes."""
+    """Return what a counter that begins anew with its process has counted in all, at least."""
     return round(
         sum(
             after - before if after >= before else after
-            for series in _matrix(prometheus, family)
+            for series in _matrix(prometheus, family, datetime.now(UTC))
             for before, after in pairwise([0.0, *_values(series)])
         )
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import psutil
 
@@ -13,37 +14,31 @@ from exactness.scene import EVENTS_ARE_STORED_SECONDS, POLL_SECONDS, Load, Scene
 OUTAGE_SECONDS = 60.0
 
 
-def live_through(scenes: Sequence[Scene], loads: Sequence[Load]) -> list[str]:
-    """Let everything befall each scene that its exporter is to survive; return what it was."""
-    befallen = []
+@dataclass(frozen=True, slots=True)
+class Misfortune:
+    """Something that an exporter is to survive.
 
-    def befell(what: str, then_seconds: float) -> None:
-        befallen.append(what)
+    Args:
+        what: Its name, for people.
+        befalls: Does it to a scene.
+        seconds: How long nothing else happens afterwards.
+    """
+
+    what: str
+    befalls: Callable[[Scene], None]
+    seconds: float
+
+
+def live_through(scenes: Sequence[Scene], loads: Sequence[Load]) -> list[str]:
+    """Let everything befall each scene, with load before, between and after; return what it was."""
+    time.sleep(15)
+    for misfortune in _MISFORTUNES:
+        for scene in scenes:
+            misfortune.befalls(scene)
+        time.sleep(misfortune.seconds)
         for load in loads:
             load.check()
-        time.sleep(then_seconds)
-
-    befell("nothing", 15)
-    for scene in scenes:
-        _kill_exporter_mid_poll(scene)
-    befell("exporter: SIGKILL with every collector in mid-poll, restart", 6)
-    for scene in scenes:
-        _kill_exporter(scene)
-    befell("exporter: SIGKILL at any moment, restart", 4)
-    for scene in scenes:
-        _stop_server(scene)
-        _restart(scene.server.process)
-    befell("server: SIGTERM, restart", 10)
-    _kill_servers(scenes, loads)
-    befell("server: SIGKILL, restart", 10)
-    for scene in scenes:
-        _kill_exporter(scene)
-        _stop_server(scene)
-    befell(f"server: gone for {OUTAGE_SECONDS:g} s", OUTAGE_SECONDS)
-    for scene in scenes:
-        _restart(scene.server.process)
-    befell("server: back", 10)
-    return befallen
+    return [misfortune.what for misfortune in _MISFORTUNES]
 
 
 def _kill_exporter_mid_poll(scene: Scene) -> None:
@@ -67,25 +62,53 @@ def _kill_exporter(scene: Scene) -> None:
     _restart(scene.exporter.process)
 
 
+def _forbid_deletions(scene: Scene) -> None:
+    """Spare what is told in events that the server will lose.
+
+    Of a run that leaves neither its row nor its event behind, there is no truth to be read.
+    """
+    scene.keep.touch()
+
+
+def _stop_server_and_restart(scene: Scene) -> None:
+    _stop_server(scene)
+    _restart(scene.server.process)
+
+
+def _kill_server_and_restart(scene: Scene) -> None:
+    scene.server.process.kill()
+    _restart(scene.server.process)
+
+
+def _kill_exporter_and_stop_server(scene: Scene) -> None:
+    _kill_exporter(scene)
+    _stop_server(scene)
+
+
 def _stop_server(scene: Scene) -> None:
     scene.server.process.stop(grace=30)
 
 
-def _kill_servers(scenes: Sequence[Scene], loads: Sequence[Load]) -> None:
-    """Kill the servers with events in their memory, but with none of a run that is deleted.
-
-    Of a run that left neither its row nor its event, there is no truth to be read.
-    """
-    for load in loads:
-        load.forbid_deletions()
-    time.sleep(EVENTS_ARE_STORED_SECONDS)
-    for scene in scenes:
-        scene.server.process.kill()
-        _restart(scene.server.process)
-    for load in loads:
-        load.allow_deletions()
+def _start_server(scene: Scene) -> None:
+    _restart(scene.server.process)
+    scene.keep.unlink()
 
 
 def _restart(process: Process) -> None:
     process.start()
     process.wait_ready()
+
+
+_MISFORTUNES = (
+    Misfortune("exporter: SIGKILL with every collector in mid-poll", _kill_exporter_mid_poll, 6),
+    Misfortune("exporter: SIGKILL at any moment", _kill_exporter, 4),
+    Misfortune("no deletions from here on", _forbid_deletions, EVENTS_ARE_STORED_SECONDS),
+    Misfortune("server: SIGTERM", _stop_server_and_restart, 10),
+    Misfortune("server: SIGKILL", _kill_server_and_restart, 10),
+    Misfortune(
+        f"exporter: SIGKILL; server: gone for {OUTAGE_SECONDS:g} s",
+        _kill_exporter_and_stop_server,
+        OUTAGE_SECONDS,
+    ),
+    Misfortune("server: back, and deletions with it", _start_server, 10),
+)

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from demo.prometheus import Prometheus, Sample
+from exactness.api_load import LATE
 from exactness.counted import Series, over_all_lives, read_keys, read_series, resets
 from exactness.scene import Scene
 from exactness.truth import End, Truth, read_truth
@@ -71,22 +72,26 @@ class Result:
         """The counters of ended runs of both kinds."""
         return [*self.flow_runs.series, *self.task_runs.series]
 
+    def happened(self) -> dict[str, int]:
+        """Return how often each thing happened that makes counting hard."""
+        flow_runs, task_runs = self.truth.flow_runs, self.truth.task_runs
+        return {
+            "retried": sum(end.replaced_us is not None for end in flow_runs),
+            "deleted": sum(end.deleted for end in flow_runs),
+            "overridden": sum(len(end.outcomes) > 1 for end in flow_runs),
+            "in_subflow": sum(end.labels[2] != "false" for end in flow_runs),
+            "late_task_run": sum(end.labels[1] == LATE for end in task_runs),
+        }
+
     def document(self) -> dict[str, object]:
         """Return the summary for machines."""
-        flow_runs = self.truth.flow_runs
         return {
             "backend": self.backend,
             "befallen": list(self.befallen),
             "flow_runs": _lines(self.flow_runs),
             "task_runs": _lines(self.task_runs),
-            "truth": {
-                "flow_runs": len(flow_runs),
-                "task_runs": len(self.truth.task_runs),
-                "retried": sum(end.replaced_us is not None for end in flow_runs),
-                "deleted": sum(end.deleted for end in flow_runs),
-                "overridden": sum(len(end.outcomes) > 1 for end in flow_runs),
-                "without_event": sum(not end.told for end in flow_runs),
-            },
+            "happened": self.happened(),
+            "without_event": sum(not end.told for end in self.truth.flow_runs),
             "event_only_completions": self.event_only,
             "audit_corrections": self.corrections,
             "series": len(self.resets),

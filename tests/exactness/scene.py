@@ -1,4 +1,4 @@
-"""A Prefect server under load, the exporter and Prometheus beside it, and what befalls them."""
+"""A Prefect server under load, with the exporter and Prometheus beside it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ class Scene:
         """The exporter's ledger."""
         return self.sandbox.folder / "exporter" / "state.db"
 
+    @property
+    def load_folder(self) -> Path:
+        """What the clients look at: `api_load` says what lies there."""
+        return self.sandbox.subfolder("load")
+
+    @property
+    def keep(self) -> Path:
+        """The file that forbids deletions while it exists."""
+        return self.load_folder / api_load.KEEP
+
 
 def set_scene(sandbox: Sandbox, backend: str) -> Scene:
     """Start a server on ``sqlite`` or ``postgresql``, then exporter and Prometheus; no load yet."""
@@ -83,8 +93,8 @@ class Load:
     """Clients that start runs and end them, in processes of their own."""
 
     def __init__(self, scene: Scene) -> None:
-        self._folder = scene.sandbox.subfolder("load")
-        url, folder = scene.server.api_url, str(self._folder)
+        self._stop = scene.load_folder / api_load.STOP
+        url, folder = scene.server.api_url, str(scene.load_folder)
         self._processes = [
             _start(scene, f"api-load-{seed}", "exactness.api_load", url, folder, str(seed))
             for seed in range(_API_LOADS)
@@ -96,17 +106,9 @@ class Load:
         for process in self._processes:
             process.check()
 
-    def forbid_deletions(self) -> None:
-        """Have no run deleted until `allow_deletions`."""
-        (self._folder / api_load.KEEP).touch()
-
-    def allow_deletions(self) -> None:
-        """Have runs deleted again."""
-        (self._folder / api_load.KEEP).unlink()
-
     def finish(self) -> None:
         """End what is under way, and return once it has ended; no new runs begin."""
-        (self._folder / api_load.STOP).touch()
+        self._stop.touch()
         for process in self._processes:
             code = process.wait(90)
             assert code == 0, process.log_tail()
