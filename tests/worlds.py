@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+from prometheus_client.core import Metric
+
 from contexts import context_of, ledger_of, settings_of
 from fakes import START_US, FakePrefect, after_seconds, flow_run_event
 from prefect_exporter.collectors.base import Collector, Context, StateT
+from prefect_exporter.exposition import assemble, render
 from prefect_exporter.facts import Series
 from prefect_exporter.metrics import Histogram, Labels
 from prefect_exporter.moments import SECOND
@@ -66,8 +69,13 @@ def waiting(
     **fields: Any,  # noqa: ANN401  # the row's own fields
 ) -> FlowRun:
     """Return a flow run that has not ended, in its state since the fake's first moment."""
-    state = State(state_type, state_name, after_seconds(0))
-    return flow_run(number, state=state, state_type=state_type, state_name=state_name, **fields)
+    given = {
+        "state": State(state_type, state_name, after_seconds(0)),
+        "state_type": state_type,
+        "state_name": state_name,
+        "expected_start_time": after_seconds(0),
+    }
+    return flow_run(number, **(given | fields))
 
 
 def task_run(
@@ -151,3 +159,8 @@ def total(context: Context, family: str) -> float:
 def histogram(context: Context, series: Series) -> Histogram:
     """Return one histogram as it was counted."""
     return context.store.ledger.tally.histograms[series.family][series.labels]
+
+
+def text_of(*metrics: Metric) -> str:
+    """Return metrics as the text format has them."""
+    return assemble(1, [render(metric) for metric in metrics]).text.decode()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.completions import Completions, families
 from prefect_exporter.facts import Baseline, Change, Cursor, Fact
+from prefect_exporter.feeds.rows import FORGET_EVERY_US
 from prefect_exporter.ledger import Ledger
 from prefect_exporter.moments import DAY, HOUR, MINUTE, SECOND
 from prefect_exporter.settings import Settings
@@ -17,9 +19,9 @@ from prefect_exporter.settings import Settings
 _TARGET = "default"
 _PAGE = 200
 _POLL_US = 15 * SECOND
-_PRUNE_EVERY = 4
-# As the audits do: their horizon of a day, and ten minutes.
-_KEPT_US = DAY + 10 * MINUTE
+_AUDIT_EVERY = 4
+# As the audits do: their horizon of a day, and a minute.
+_KEPT_US = DAY + MINUTE
 _BEGIN_US = 20_000 * DAY
 
 
@@ -34,7 +36,7 @@ class LedgerSize:
         end_bytes: The size when the simulation ended.
         seconds_per_million: Time in ``Ledger.commit`` and ``Ledger.prune``.
         slowest_commit_seconds: Of one page.
-        slowest_prune_seconds: Of one minute's old keys.
+        slowest_prune_seconds: Of ten minutes' old keys.
     """
 
     completions_a_day: int
@@ -53,9 +55,10 @@ class _Clock:
     total: float = 0.0
     slowest: float = 0.0
 
-    def run(self, call: Callable[..., object], *args: object) -> None:
+    @contextmanager
+    def running(self) -> Iterator[None]:
         began = time.perf_counter()
-        call(*args)
+        yield
         took = time.perf_counter() - began
         self.total += took
         self.slowest = max(self.slowest, took)
@@ -80,30 +83,41 @@ class _Feed:
         self.owed += self.per_poll
         number = int(self.owed)
         self.owed -= number
-        self.committed += number
         times = self.source.moments(start_us, start_us + _POLL_US, number)
         facts = [self.make(at_us) for at_us in times]
         last = len(facts) // _PAGE * _PAGE
         for first in range(0, last, _PAGE):
             page = tuple(facts[first : first + _PAGE])
-            self.commits.run(self.ledger.commit, Change(_TARGET, self.name, page))
-        self.commits.run(self.ledger.commit, self._closing(facts[last:], times, start_us))
+            self._commit(Change(_TARGET, self.name, page))
+        self._commit(self._closing(facts[last:], times, start_us))
 
-    def prune(self, now_us: int) -> None:
-        """Forget what no scan goes back to."""
-        self.prunes.run(self.ledger.prune, _TARGET, self.name, now_us - _KEPT_US)
+    def forget(self) -> None:
+        """Forget what no scan goes back to, as often as `prefect_exporter.feeds.rows` does."""
+        cursor = self._cursor()
+        before_us = cursor.high_us - _KEPT_US
+        if before_us - cursor.origin_us > FORGET_EVERY_US:
+            with self.prunes.running():
+                self.ledger.prune(_TARGET, self.name, before_us)
+
+    def _commit(self, change: Change) -> None:
+        with self.commits.running():
+            self.committed += self.ledger.commit(change)
 
     def _closing(self, facts: Sequence[Fact], times: Sequence[int], start_us: int) -> Change:
         first = start_us // MINUTE
+        before = self._cursor()
         rows = Counter(at_us // MINUTE for at_us in times)
-        high = max(times, default=start_us)
+        high = max([before.high_us, *times])
         return Change(
             _TARGET,
             self.name,
             tuple(facts),
-            cursors={self.name: Cursor(_BEGIN_US, high, high, start_us + _POLL_US)},
+            cursors={self.name: Cursor(before.origin_us, high, high, start_us + _POLL_US)},
             baseline=Baseline(first, first + 1, rows),
         )
+
+    def _cursor(self) -> Cursor:
+        return self.ledger.cursor(_TARGET, self.name) or Cursor(_BEGIN_US, _BEGIN_US)
 
 
 def measure_ledger(
@@ -119,7 +133,7 @@ def measure_ledger(
         folder: Where the ledger is made.
         completions_a_day: One of six is a flow run, the others are task runs.
         progress: Is told each hour's end.
-        hours: When to take ``full_bytes`` and ``end_bytes``; keys are kept for 24 h 10 min.
+        hours: When to take ``full_bytes`` and ``end_bytes``; keys are kept for a day and a minute.
     """
     full, end = hours
     path = folder / "simulated.sqlite"
@@ -159,8 +173,8 @@ def _simulate(feeds: Sequence[_Feed], hours: range, progress: Callable[[str], No
             now_us = _BEGIN_US + hour * HOUR + poll * _POLL_US
             for feed in feeds:
                 feed.poll(now_us)
-                if poll % _PRUNE_EVERY == 0:
-                    feed.prune(now_us)
+                if poll % _AUDIT_EVERY == 0:
+                    feed.forget()
         progress(f"hour {hour + 1}: {_on_disk(path) / 1e6:.0f} MB")
     return _on_disk(path)
 

@@ -12,7 +12,8 @@ from bench.scraping import Scraper, Scrapes
 from bench.site import POLL_SECONDS, Site, wait_for_polls
 from bench.work import Costs, Meter, Work, costs
 
-_IDLE_SECONDS = 30.0
+# Three times as long as the server's own services take from one look to the next.
+_IDLE_SECONDS = 60.0
 _SETTLE_SECONDS = 3 * POLL_SECONDS
 
 

@@ -17,6 +17,8 @@ from bench.scraping import Scrapes
 from bench.series import ManySeries
 from bench.work import Costs
 
+_WIDTH = 160
+
 
 @dataclass(slots=True)
 class Results:
@@ -33,7 +35,8 @@ class Results:
 
 def show(results: Results) -> None:
     """Print every table that there is something for."""
-    console = Console(highlight=False, soft_wrap=True)
+    # As wide as the tables: into a file, a row is a line.
+    console = Console(highlight=False, width=_WIDTH)
     before, after = results.load
     console.print(f"\n{results.began} on {results.machine}", markup=False)
     console.print(f"Load average {before:.1f} before, {after:.1f} after.", markup=False)

@@ -15,8 +15,8 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 from bench.catalog import Tables
 from bench.history import History
 
-OVERLAP_SECONDS = 300.0
-"""How far back a poll looks at most: the exporter's overlap of task runs."""
+QUIET_SECONDS = 300.0
+"""How long ago the history ends: longer than the exporter's polls look back."""
 
 _RUNNING, _LATE, _SCHEDULED = 20, 20, 50
 
@@ -24,7 +24,7 @@ _RUNNING, _LATE, _SCHEDULED = 20, 20, 50
 def fill(url: str, history: History, *, flow_runs: int, days: float) -> None:
     """Write the catalog, *flow_runs* that ended in the last *days*, and a few without an end.
 
-    None ended in the last `OVERLAP_SECONDS`, so that a load can be filled in there. The unended
+    None ended in the last `QUIET_SECONDS`, so that a load can be filled in there. The unended
     ones are as many at every size, so that sizes differ in their history alone. Prefect's tables
     must exist and be empty; *url* is as libpq takes it.
     """
@@ -37,7 +37,7 @@ async def _fill(url: str, history: History, flow_runs: int, days: float) -> None
     con = await asyncpg.connect(url)
     try:
         await _write(con, [history.catalog.tables(begin)])
-        await _write(con, history.past(flow_runs, begin, now - timedelta(seconds=OVERLAP_SECONDS)))
+        await _write(con, history.past(flow_runs, begin, now - timedelta(seconds=QUIET_SECONDS)))
         unended = history.unended(now, running=_RUNNING, late=_LATE, scheduled=_SCHEDULED)
         await _write(con, [unended])
         # Now, so that PostgreSQL does not do it by itself while something is measured.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bench.catalog import make_catalog
 from bench.history import History
 from bench.scraping import Scraper
-from bench.seeding import OVERLAP_SECONDS, Live, fill
+from bench.seeding import QUIET_SECONDS, Live, fill
 from demo.exporter import Exporter, start_exporter
 from demo.postgres import Postgres
 from demo.prefect_server import PrefectServer, start_prefect_server
@@ -79,7 +79,7 @@ class Site:
 
     def live_for_long(self) -> Live:
         """Return the load as if it had gone on for as long as a poll looks back."""
-        return self.live(filled=OVERLAP_SECONDS)
+        return self.live(filled=QUIET_SECONDS)
 
 
 @contextmanager

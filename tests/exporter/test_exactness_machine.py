@@ -28,7 +28,7 @@ from prefect_exporter.collectors.flow_run_events import FlowRunEventCollector, F
 from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector
 from prefect_exporter.facts import Change, Cursor, Series
 from prefect_exporter.ledger import Ledger
-from prefect_exporter.moments import MINUTE, SECOND, micros, moment
+from prefect_exporter.moments import DAY, MINUTE, SECOND, micros, moment
 from prefect_exporter.wire import FlowRun
 
 FLOW = UUID(int=1)
@@ -353,4 +353,4 @@ def test_the_mark_stands_at_what_was_seen(tmp_path: Path) -> None:
     cursor = ledger.cursor(TARGET, "flow_runs")
     context.store.close()
 
-    assert Cursor(0, 0, 0, prefect.now_us) == cursor
+    assert Cursor(START_US - DAY, START_US - DAY, 0, prefect.now_us) == cursor

@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from prefect_exporter.exposition import Exposition, FamilyLines, assemble, render
+from prefect_exporter.exposition import Exposition, FamilyLines, Rendered, assemble, render
 from prefect_exporter.facts import Series
 from prefect_exporter.labels import clip
 from prefect_exporter.ledger.tally import Tally
@@ -136,18 +136,26 @@ def test_lines_of_a_family_are_as_rendered_at_once(names: list[Labels]) -> None:
         whole = render(family.fill([(at, value) for at, value in series if value is not None]))
         pieces = FamilyLines(family).update(tally)
 
-        assert sorted(whole.text.splitlines()) == sorted(pieces.text.splitlines())
-        assert sorted(whole.openmetrics.splitlines()) == sorted(pieces.openmetrics.splitlines())
+        at_once, in_pieces = assemble(1, [whole]), assemble(1, [pieces])
+        assert sorted(at_once.text.splitlines()) == sorted(in_pieces.text.splitlines())
+        assert sorted(at_once.openmetrics.splitlines()) == sorted(
+            in_pieces.openmetrics.splitlines()
+        )
+
+
+def text_of(family: Rendered) -> bytes:
+    """Return the page of one family alone."""
+    return assemble(1, [family]).text
 
 
 def test_only_changed_series_are_rendered_again() -> None:
     """A change shows, what did not change stays, what is gone goes."""
     tally = filled([("a", ""), ("b", ""), ("c", "")])
     lines = FamilyLines(ENDS)
-    before = lines.update(tally).text.splitlines()
+    before = text_of(lines.update(tally)).splitlines()
     tally.load(Series(ENDS.name, ("t", "b", "")), 7.0, released=True)
     tally.forget(Series(ENDS.name, ("t", "c", "")))
-    after = lines.update(tally).text.splitlines()
+    after = text_of(lines.update(tally)).splitlines()
 
     gone = {b'ends_total{deployment="",flow="%b",target="t"} %b' % each for each in OLD}
     new = {b'ends_total{deployment="",flow="b",target="t"} 7.0'}
@@ -158,12 +166,12 @@ def test_family_without_series_is_not_there() -> None:
     """A family that has counted nothing has no head either, also after its last series went."""
     tally = filled([])
     lines = FamilyLines(ENDS)
-    empty = lines.update(tally).text
+    empty = text_of(lines.update(tally))
     tally.load(Series(ENDS.name, ("t", "a", "")), 1.0, released=True)
     lines.update(tally)
     tally.forget(Series(ENDS.name, ("t", "a", "")))
 
-    assert (b"", b"") == (empty, lines.update(tally).text)
+    assert (b"", b"") == (empty, text_of(lines.update(tally)))
 
 
 def test_openmetrics_ends_once() -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +78,8 @@ def value(ledger: Ledger, series: Series) -> float:
 def everything(ledger: Ledger) -> tuple[object, ...]:
     """Return all that a restart must bring back."""
     held = set(ledger.tally.held)
-    return ledger.tally.scalars, ledger.tally.histograms, held, ledger.cursor("t", "rows")
+    counts = deepcopy((ledger.tally.scalars, ledger.tally.histograms))
+    return *counts, held, ledger.cursor("t", "rows")
 
 
 def test_fact_counts_once(ledger: Ledger) -> None:
@@ -510,8 +512,9 @@ def test_damage_at_run_time_keeps_nothing(path: Path) -> None:
     damage(path, "baseline")
     with closing(Ledger(path, FAMILIES, LIMITS)) as ledger:
         before = everything(ledger)
+        baseline = Baseline(1, 2, {1: 1})
         with pytest.raises(LedgerDamaged, match="is damaged"):
-            ledger.commit(change(end(6), baseline=Baseline(1, 2, {1: 1})))
+            ledger.commit(change(end(6), cursors={"rows": Cursor(0, 9)}, baseline=baseline))
         assert before == everything(ledger)
 
 

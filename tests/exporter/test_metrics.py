@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from prefect_exporter.exposition import render
 from prefect_exporter.metrics import Counted, Family, Histogram, Kind, Samples
+from worlds import text_of
 
 BOUNDS = (1.0, 10.0)
 
@@ -23,31 +23,31 @@ def _twice(state: int) -> Samples:
 @pytest.mark.parametrize(
     ("kind", "name", "expected"),
     [
-        (Kind.GAUGE, "x_seconds", b'x_seconds{target="t",which="b"} 6.0\n'),
-        (Kind.COUNTER, "x_total", b'x_total{target="t",which="b"} 6.0\n'),
+        (Kind.GAUGE, "x_seconds", 'x_seconds{target="t",which="b"} 6.0\n'),
+        (Kind.COUNTER, "x_total", 'x_total{target="t",which="b"} 6.0\n'),
     ],
     ids=["gauge", "counter"],
 )
-def test_family_reads_each_target(kind: Kind, name: str, expected: bytes) -> None:
+def test_family_reads_each_target(kind: Kind, name: str, expected: str) -> None:
     """A family has what each target's state holds, under that target's name."""
     family = Family(name, kind, "Help.", ("which",), _twice)
-    text = render(family.fill([("t", 3), ("u", 5)])).text
+    text = text_of(family.fill([("t", 3), ("u", 5)]))
 
     assert expected in text
-    assert 4 == text.count(b"{target=")
+    assert 4 == text.count("{target=")
 
 
 def test_family_of_no_state_has_no_line() -> None:
     """A family that nothing is known of is not there, rather than at 0."""
     family = Family("x", Kind.GAUGE, "Help.", ("which",), _twice)
 
-    assert b"" == render(family.fill([])).text
+    assert "" == text_of(family.fill([]))
 
 
 def test_histogram_is_cumulative() -> None:
     """Buckets hold what is at or below their bound; the last one holds everything."""
     family = Counted("x_seconds", Kind.HISTOGRAM, "Help.", ("flow",), BOUNDS)
-    text = render(family.fill([(("t", "etl"), Histogram((1, 2, 4), 99.5))])).text.decode()
+    text = text_of(family.fill([(("t", "etl"), Histogram((1, 2, 4), 99.5))]))
 
     (parsed,) = text_string_to_metric_families(text)
     expected = [("1.0", 1.0), ("10.0", 3.0), ("+Inf", 7.0), (None, 7.0), (None, 99.5)]

@@ -6,8 +6,8 @@ import pytest
 
 from prefect_exporter import traffic
 from prefect_exporter.client import Exchange
-from prefect_exporter.exposition import render
 from prefect_exporter.traffic import Traffic, durations
+from worlds import text_of
 
 OK = Exchange(route="ready", status="200", error_kind=None, seconds=0.02, response_bytes=10)
 
@@ -18,7 +18,7 @@ def lines(observed: Traffic) -> list[str]:
         *(each.fill([("t", observed)]) for each in traffic.FAMILIES),
         durations({"t": observed}),
     ]
-    text = b"".join(render(metric).text for metric in metrics).decode()
+    text = text_of(*metrics)
     return [
         line for line in text.splitlines() if not line.startswith("#") and "_bucket" not in line
     ]
@@ -58,9 +58,9 @@ def test_targets_are_apart() -> None:
     one, other = Traffic(), Traffic()
     one.observe(OK)
     other.observe(OK)
-    text = render(durations({"a": one, "b": other})).text
+    text = text_of(durations({"a": one, "b": other}))
 
     assert (1, 1) == (
-        text.count(b'count{route="ready",target="a"} 1.0'),
-        text.count(b'count{route="ready",target="b"} 1.0'),
+        text.count('count{route="ready",target="a"} 1.0'),
+        text.count('count{route="ready",target="b"} 1.0'),
     )

@@ -10,19 +10,20 @@ them. What comes later than the overlap is the audit's to find.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from prefect_exporter.api import Interval
 from prefect_exporter.facts import Baseline, Cursor, Fact
 from prefect_exporter.feeds.feed import Feed, RowT
-from prefect_exporter.moments import MINUTE, micros, moment
+from prefect_exporter.moments import DAY, MINUTE, micros, moment
 from prefect_exporter.store import Store
 
-# After an outage the backlog is read in stretches of time, so that what was read stays read where
-# the rest is cut off; a backlog of so few rows is read at once.
-STRETCH_US = 15 * MINUTE
+# A backlog of more rows than this is read in stretches of about so many: what was read stays read
+# where the rest is cut off. What ended in the last half hour is read at once in any case.
 FEW_ROWS = 2000
+RECENT_US = 30 * MINUTE
+SHORTEST_US = 2 * MINUTE
 FORGET_EVERY_US = 10 * MINUTE
 
 
@@ -35,23 +36,18 @@ async def follow(feed: Feed[RowT], store: Store, now_us: int) -> None:
     """
     cursor = store.ledger.cursor(feed.target, feed.name) or await begin(feed, now_us)
     low = scan_start(cursor, feed.overlap_us)
-    late = now_us - low > 2 * STRETCH_US
-    if late and await feed.count(Interval(moment(low))) > FEW_ROWS:
-        bounds = list(stretches(low, now_us - feed.overlap_us, feed.overlap_us))
-    else:
-        bounds = [(low, None)]
-    for first, last in bounds:
+    async for first, last in stretches(feed, low, now_us - feed.overlap_us):
         cursor = await _read(feed, store, cursor, (first, last, now_us))
 
 
 async def begin(feed: Feed[RowT], now_us: int) -> Cursor:
     """Return a new feed's mark: just behind the newest row that there is, so history stays out.
 
-    The server's own time is used, not this machine's clock. A client's clock may have put a row
-    into the future; then it is now.
+    The server's own time is used, not this machine's clock, which may differ. A client's clock may
+    have put a row into the future; then it is now. Where there is no row yet, a day ago will do.
     """
     page = await feed.page(Interval(moment(0)), 0)
-    newest = feed.key(page.rows[0])[1] + 1 if page.rows else 0
+    newest = feed.key(page.rows[0])[1] + 1 if page.rows else now_us - DAY
     origin = min(newest, now_us)
     return Cursor(origin, origin)
 
@@ -70,11 +66,24 @@ async def forget(feed: Feed[RowT], store: Store, now_us: int, kept_us: int) -> N
         await store.run(store.ledger.prune, feed.target, feed.name, before_us)
 
 
-def stretches(low: int, stop: int, overlap_us: int) -> Iterator[tuple[int, int | None]]:
-    """Yield the stretches of a backlog, oldest first; the last one is open to the future."""
-    while (high := low + overlap_us + STRETCH_US) < stop:
-        yield low, high
-        low = (high - overlap_us) // MINUTE * MINUTE
+async def stretches(feed: Feed[RowT], low: int, stop: int) -> AsyncIterator[tuple[int, int | None]]:
+    """Yield the stretches to read, oldest first; the last one is open to the future.
+
+    Their length follows the server's counts, so that neither a long quiet time nor a crowded one
+    takes many requests.
+    """
+    length = stop - low
+    while stop - low > RECENT_US:
+        many = await feed.count(Interval(moment(low), moment(low + length))) > FEW_ROWS
+        if many and length > SHORTEST_US:
+            length //= 2
+            continue
+        if not many and low + length >= stop:
+            break
+        yield low, low + length
+        # A stretch sees its last minute in part: the next one begins with it.
+        low = (low + length) // MINUTE * MINUTE
+        length = min(2 * length, stop - low)
     yield low, None
 
 

@@ -1,0 +1,373 @@
+"""Each collector against a Prefect with a bit of everything: its exposition, whole.
+
+``UPDATE_GOLDEN=1`` writes the files anew in place of comparing; read the difference before you
+keep it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from contexts import settings_of
+from fakes import START_US, FakePrefect, after_seconds, flow_run_event
+from prefect_exporter.collectors import build
+from prefect_exporter.collectors.base import Collector, Context
+from prefect_exporter.errors import ExporterError, Rejected, Unreachable
+from prefect_exporter.exposition import Exposition
+from prefect_exporter.facts import Series
+from prefect_exporter.moments import SECOND
+from prefect_exporter.publisher import Publisher
+from prefect_exporter.runner import Outages, Runner
+from prefect_exporter.traffic import Traffic
+from prefect_exporter.wire import FlowRun, TaskRun
+from worlds import (
+    collecting,
+    deployment,
+    deployment_id,
+    ended,
+    poll,
+    prefect_of,
+    put,
+    run,
+    run_id,
+    task_run,
+    tell,
+    text_of,
+    waiting,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = [each.name for each in build(settings_of())]
+# The rows come first: events and audits wait for them.
+FIRST = ("flow_runs", "flow_run_starts", "task_runs")
+
+DAILY: dict[str, Any] = {
+    "deployment_id": deployment_id(1),
+    "work_pool_name": "k8s",
+    "work_queue_name": "default",
+}
+NIGHTLY: dict[str, Any] = {"deployment_id": deployment_id(2), "work_pool_name": "local"}
+PARENT: dict[str, Any] = {"parent_task_run_id": UUID(int=77)}
+
+
+def _ends(prefect: FakePrefect) -> None:
+    """Let runs end in every way that there is."""
+    due: dict[str, Any] = {"expected_start_time": after_seconds(0), "start_time": after_seconds(4)}
+    put(
+        prefect,
+        ended(1, 10, total_run_time=6.0, **DAILY, **due),
+        ended(2, 11, state_name="Cached", total_run_time=0.0, **DAILY, **due),
+        ended(3, 12, "FAILED", run_count=3, total_run_time=75.0, **DAILY, **due),
+        ended(4, 13, "FAILED", state_name="TimedOut", total_run_time=3600.0, **DAILY, **due),
+        ended(5, 14, "CRASHED", total_run_time=90_000.0, **NIGHTLY, **due),
+        ended(6, 15, "CANCELLED", start_time=None, **NIGHTLY),
+        ended(7, 16, "COMPLETED", state_name="Looks good"),
+        ended(8, 17, **PARENT),
+        ended(9, 18, **PARENT, **NIGHTLY, **due),
+        ended(10, 19, deployment_id=deployment_id(99), **due),
+    )
+    _late(prefect, ended(13, 20), ended(14, 700))
+    tell(prefect, ended(11, 19, "FAILED"))
+    prefect.event_rows.append(
+        (
+            START_US,
+            flow_run_event(
+                ended(12, 19, run_count=2),
+                START_US + 19 * SECOND,
+                "RUNNING",
+                ("COMPLETED", "Completed"),
+                [("flow", "etl"), ("deployment", "daily"), ("work-pool", "k8s")],
+            ),
+        )
+    )
+
+
+def _late(prefect: FakePrefect, hidden: FlowRun | TaskRun, newer: FlowRun | TaskRun) -> None:
+    """Let one row show long after it ended, when newer ones were read."""
+    put(prefect, hidden, newer)
+    prefect.visible_us[hidden.id] = START_US + 780 * SECOND
+    prefect.visible_us[newer.id] = START_US + 700 * SECOND
+
+
+def _tasks(prefect: FakePrefect) -> None:
+    """Let task runs end, and others be under way."""
+    put(
+        prefect,
+        task_run(201, 10),
+        task_run(202, 11, state_name="Cached", total_run_time=0.0),
+        task_run(203, 12, "FAILED", run_count=4, total_run_time=30.0),
+        task_run(204, 13, "CRASHED", start_time=None),
+        task_run(205, 14, task_key="send", flow_run_id=None),
+        task_run(206, 15),
+        task_run(207, None, "RUNNING"),
+        task_run(208, None, "PENDING", start_time=None),
+    )
+    prefect.placeholders.add(run_id(206))
+    _late(prefect, task_run(213, 20), task_run(214, 700))
+
+
+def _active(prefect: FakePrefect) -> None:
+    """Let runs be under way, late, and still to come."""
+    put(
+        prefect,
+        waiting(0, "RUNNING", "Running"),
+        waiting(301, "RUNNING", "Running", **DAILY),
+        waiting(302, "RUNNING", "Retrying", **DAILY),
+        waiting(303, "PENDING", "InfrastructurePending", **DAILY),
+        waiting(304, "PAUSED", "Suspended", **NIGHTLY),
+        waiting(305, "RUNNING", "A name of the user's", **NIGHTLY),
+        waiting(306, "SCHEDULED", "AwaitingConcurrencySlot", start_time=None, **DAILY),
+    )
+    for number, due, name in [(401, 10, "Late"), (402, 30, "Scheduled"), (403, 600, "Scheduled")]:
+        row = waiting(
+            number,
+            "SCHEDULED",
+            name,
+            start_time=None,
+            next_scheduled_start_time=after_seconds(due),
+            **(DAILY if number < 402 else NIGHTLY),
+        )
+        put(prefect, row)
+
+
+def rich(context: Context, prefect: FakePrefect) -> None:
+    """Let the first poll pass, then a minute in which a bit of everything happens."""
+    collectors = {each.name: each for each in build(context.settings)}
+    for name in FIRST:
+        poll(collectors[name], context)
+    put(prefect, deployment(1, "daily"), deployment(2, "nightly"))
+    _ends(prefect)
+    _tasks(prefect)
+    _active(prefect)
+
+
+def polled(context: Context, prefect: FakePrefect, collector: Collector[Any]) -> object:
+    """Poll a collector as often as it needs to have seen everything."""
+    rows = [each for each in build(context.settings) if each.name in FIRST]
+    state = None
+    for seconds in (60, 720, 800) if collector.name.endswith("audit") else (60, 75, 90):
+        prefect.now_us = START_US + seconds * SECOND
+        for each in rows:
+            poll(each, context)
+        if collector.name not in FIRST:
+            state = poll(collector, context, state)
+    return state
+
+
+def exposed(context: Context, collector: Collector[Any], state: object) -> str:
+    """Return all that a collector shows, its series in order and none held back."""
+    tally = context.store.ledger.tally
+    for series in list(tally.held):
+        tally.show(series)
+    metrics: list[Metric] = [each.fill([("test", state)]) for each in collector.families]
+    for family in collector.counted:
+        labels = sorted([*tally.scalars[family.name], *tally.histograms[family.name]])
+        shown = [(each, tally.shown(Series(family.name, each))) for each in labels]
+        metrics.append(family.fill([(each, value) for each, value in shown if value is not None]))
+    return text_of(*metrics)
+
+
+@pytest.fixture(name="prefect")
+def _prefect() -> FakePrefect:
+    return prefect_of()
+
+
+@pytest.fixture(name="context")
+def _context(tmp_path: Path, prefect: FakePrefect) -> Iterator[Context]:
+    with collecting(tmp_path, prefect) as context:
+        yield context
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exposition_is_as_kept(context: Context, prefect: FakePrefect, name: str) -> None:
+    """Of a known minute a collector shows what its golden file has, to the letter."""
+    (collector,) = (each for each in build(context.settings) if each.name == name)
+    rich(context, prefect)
+    shown = exposed(context, collector, polled(context, prefect, collector))
+    file = GOLDEN / f"{name}.prom"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(shown)
+
+    assert file.read_text() == shown
+
+
+def test_every_golden_file_has_its_collector() -> None:
+    """No file is left of a collector that is gone."""
+    assert {f"{name}.prom" for name in NAMES} == {path.name for path in GOLDEN.iterdir()}
+
+
+HOSTILE = (
+    "",
+    " ",
+    "a\nfake_total 1",
+    '"',
+    '",x="',
+    "\\",
+    "\\n",
+    "}",
+    "# EOF",
+    "\x00\x7f",
+    "☃" * 10_000,
+)
+
+
+def everything(context: Context) -> Exposition:
+    """Poll all collectors, and return the publication after all holds."""
+    outages = Outages("test")
+    runners = [Runner(each, context, outages) for each in build(context.settings)]
+    publisher = Publisher(runners, {"test": Traffic()}, context.store, hold_seconds=0.0)
+    for runner in runners:
+        run(runner.tick())
+    for _ in range(2):
+        run(publisher.publish())
+    assert [] == [runner.status() for runner in runners if runner.status().succeeded is not True]
+    return publisher.current
+
+
+@pytest.fixture(name="hostile")
+def _hostile(context: Context, prefect: FakePrefect) -> Exposition:
+    """A publication of runs under every bad name."""
+    rich(context, prefect)
+    for number, name in enumerate(HOSTILE):
+        flow = UUID(int=9000 + number)
+        prefect.flow_names[flow] = name
+        fields: dict[str, Any] = {
+            "flow_id": flow,
+            "deployment_id": deployment_id(50 + number),
+            "work_pool_name": name,
+            "work_queue_name": name,
+            "expected_start_time": after_seconds(0),
+        }
+        put(
+            prefect,
+            deployment(50 + number, name, flow),
+            ended(600 + number, 20, state_name=name, **fields),
+            waiting(700 + number, "RUNNING", name, **fields),
+            waiting(
+                800 + number,
+                "SCHEDULED",
+                name,
+                next_scheduled_start_time=after_seconds(1),
+                **fields,
+            ),
+            task_run(900 + number, 20, task_key=name, flow_run_id=run_id(600 + number)),
+        )
+    prefect.now_us = START_US + 60 * SECOND
+    return everything(context)
+
+
+def deployments_of(metrics: list[Metric]) -> set[str]:
+    """Return the deployments whose ends are counted."""
+    samples = [sample for metric in metrics for sample in metric.samples]
+    return {
+        sample.labels["deployment"]
+        for sample in samples
+        if sample.name == "prefect_flow_runs_finished_total"
+    }
+
+
+def test_hostile_names_are_read_back(hostile: Exposition) -> None:
+    """Whatever flows, deployments, tasks, pools and queues are called, both formats parse."""
+    text = list(parse_text(hostile.text.decode()))
+    openmetrics = list(parse_openmetrics(hostile.openmetrics.decode()))  # type: ignore[no-untyped-call]  # theirs
+
+    assert deployments_of(text) == deployments_of(openmetrics)
+    assert {name for name in HOSTILE if len(name) < 128} <= deployments_of(text)
+    assert all(len(name) <= 128 for name in deployments_of(text))
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool comes with Prometheus")
+def test_prometheus_finds_no_fault(hostile: Exposition) -> None:
+    """Prometheus reads the whole page, and its linter has nothing to say."""
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=hostile.text, capture_output=True, check=False
+    )
+
+    assert (0, b"", b"") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name != "server" and "audit" not in name]
+)
+def test_no_answer_is_no_state(context: Context, prefect: FakePrefect, name: str) -> None:
+    """Where Prefect does not answer, a collector raises; it makes no number up."""
+    (collector,) = (each for each in build(context.settings) if each.name == name)
+    rich(context, prefect)
+    prefect.now_us = START_US + 60 * SECOND
+    prefect.down(Unreachable("flow_runs/filter", "connection refused"))
+
+    with pytest.raises(ExporterError):
+        poll(collector, context)
+
+
+def test_server_that_does_not_answer_is_down(context: Context, prefect: FakePrefect) -> None:
+    """For the server's own state no answer is an answer, and its version stays known."""
+    (collector,) = (each for each in build(context.settings) if each.name == "server")
+    up = poll(collector, context)
+    prefect.down(Rejected("ready", "no", status=500))
+    down = exposed(context, collector, poll(collector, context, up))
+
+    assert 'prefect_server_up{target="test"} 0.0\n' in down
+    assert 'prefect_server_ready{target="test"} 0.0\n' in down
+    assert 'prefect_server_info{target="test",version="3.8.8"} 1.0\n' in down
+
+
+@pytest.mark.parametrize("name", ["flow_runs_active", "flow_runs_late"])
+def test_limit_of_pages_is_told(tmp_path: Path, name: str) -> None:
+    """Where there is more than may be read, the oldest are shown, and that there is more."""
+    prefect = prefect_of(page_size=2)
+    for number in range(9):
+        due = after_seconds(-100 + number)
+        late = waiting(
+            number, "SCHEDULED", "Late", next_scheduled_start_time=due, expected_start_time=due
+        )
+        put(prefect, late, waiting(100 + number, "RUNNING", "Running", expected_start_time=due))
+    with collecting(tmp_path, prefect, ACTIVE_PAGES="2") as context:
+        (collector,) = (each for each in build(context.settings) if each.name == name)
+        state = poll(collector, context)
+        shown = exposed(context, collector, state)
+
+    assert state.truncated
+    assert " 4.0\n" in shown
+
+
+def test_listing_that_is_cut_off_retires_nothing(tmp_path: Path, prefect: FakePrefect) -> None:
+    """Beyond the limit of deployments nobody knows which are gone."""
+    put(prefect, *(deployment(number, f"d{number:02}") for number in range(60)))
+    with collecting(tmp_path, prefect, MAX_DEPLOYMENTS="30", RETIRE_AFTER="1h") as context:
+        (collector,) = (each for each in build(context.settings) if each.name == "deployments")
+        state = poll(collector, context)
+        before = len(context.store.ledger.tally)
+        prefect.now_us += 3 * 3600 * SECOND
+        state = poll(collector, context)
+
+        assert state.truncated
+        assert before == len(context.store.ledger.tally) > 0
+
+
+def test_deleted_deployment_retires_after_its_time(context: Context, prefect: FakePrefect) -> None:
+    """A deployment's series go a week after the listing that did not show it any more."""
+    put(prefect, deployment(1, "daily"), deployment(2, "nightly"))
+    (collector,) = (each for each in build(context.settings) if each.name == "deployments")
+    numbers = []
+    poll(collector, context)
+    del prefect.deployment_rows[deployment_id(1)]
+    for days in (0, 7, 7.1):
+        prefect.now_us = START_US + round(days * 86_400) * SECOND
+        poll(collector, context)
+        numbers.append(len(context.store.ledger.tally))
+
+    assert [14, 14, 7] == numbers
