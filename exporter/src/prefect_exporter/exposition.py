@@ -69,7 +69,8 @@ class FamilyLines:
         return replace(self._head, lines=self._lines.values())
 
     def _line(self, labels: Labels, value: float | Histogram) -> bytes:
-        return _samples(self._family.fill([(labels, value)]))
+        rendered = _openmetrics(self._family.fill([(labels, value)]))
+        return rendered.removeprefix(self._head.openmetrics_head)
 
 
 class _One:
