@@ -9,6 +9,7 @@ from prefect_exporter import collectors
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.directory import Directory
 from prefect_exporter.ledger import Ledger
+from prefect_exporter.moments import SECOND
 from prefect_exporter.settings import Settings
 from prefect_exporter.store import Store
 
@@ -33,4 +34,12 @@ def context_of(prefect: FakePrefect, ledger: Ledger, settings: Settings) -> Cont
     """Return what collectors work with."""
     store = Store(ledger)
     directory = Directory(TARGET, prefect, store)
-    return Context(TARGET, prefect, directory, store, settings, lambda: prefect.now_us)
+    return Context(
+        TARGET,
+        prefect,
+        directory,
+        store,
+        settings,
+        now_us=lambda: prefect.now_us,
+        monotonic=lambda: prefect.now_us / SECOND,
+    )

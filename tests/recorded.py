@@ -79,7 +79,7 @@ class RecordedPrefect:
         }
         match route.split("/"):
             case ["events", "filter"]:
-                return self._event_page(asked["filter"], 0)
+                return self._event_page(asked["filter"], 0, asked.get("limit", EVENT_PAGE))
             case ["events", "filter", "next"]:
                 return self._next_event_page(query)
             case [("flows" | "deployments" | "flow_runs" | "task_runs") as kind, "filter"]:
@@ -107,16 +107,16 @@ class RecordedPrefect:
 
     def _next_event_page(self, query: str) -> Answer:
         try:
-            where, start = json.loads(b64decode(parse_qs(query)["page-token"][0]))
+            where, start, limit = json.loads(b64decode(parse_qs(query)["page-token"][0]))
         except ValueError:
             return _FORBIDDEN
-        return self._event_page(where, start)
+        return self._event_page(where, start, limit)
 
-    def _event_page(self, where: Row, start: int) -> Answer:
+    def _event_page(self, where: Row, start: int, limit: int) -> Answer:
         rows = [event for event in self.events if _event_matches(event, where)]
         rows.sort(key=lambda event: event["occurred"], reverse=where.get("order") != "ASC")
-        page, end = rows[start : start + EVENT_PAGE], start + EVENT_PAGE
-        token = b64encode(json.dumps([where, end]).encode()).decode()
+        page, end = rows[start : start + limit], start + limit
+        token = b64encode(json.dumps([where, end, limit]).encode()).decode()
         # The address that Prefect believes it has, which nobody outside can reach.
         next_page = f"http://inside:4200/api/events/filter/next?page-token={token}"
         return 200, {

@@ -52,7 +52,7 @@ def series_of_one_deployment(folder: Path, under_way: tuple[tuple[str, str], ...
     prefect = prefect_of()
     put(prefect, deployment(1, "daily"))
     with collecting(folder, prefect) as context:
-        outages = Outages("test")
+        outages = Outages("test", lambda: 0.0)
         runners = [Runner(each, context, outages) for each in build(context.settings)]
         for runner in runners:
             run(runner.tick())

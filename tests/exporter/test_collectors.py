@@ -25,7 +25,10 @@ from contexts import settings_of
 from fakes import START_US, FakePrefect, after_seconds, flow_run_event
 from prefect_exporter.collectors import build
 from prefect_exporter.collectors.base import Collector, Context
-from prefect_exporter.errors import ExporterError, Rejected, Unreachable
+from prefect_exporter.collectors.flow_runs import FlowRunCollector
+from prefect_exporter.collectors.server import Server, ServerCollector
+from prefect_exporter.collectors.task_runs import TaskRunCollector
+from prefect_exporter.errors import ExporterError, Rejected, Throttled, Unreachable
 from prefect_exporter.exposition import Exposition
 from prefect_exporter.facts import Series
 from prefect_exporter.moments import SECOND
@@ -226,7 +229,7 @@ HOSTILE = (
 
 def everything(context: Context) -> Exposition:
     """Poll all collectors, and return the publication after all holds."""
-    outages = Outages("test")
+    outages = Outages("test", lambda: 0.0)
     runners = [Runner(each, context, outages) for each in build(context.settings)]
     publisher = Publisher(runners, {"test": Traffic()}, context.store, hold_seconds=0.0)
     for runner in runners:
@@ -371,3 +374,40 @@ def test_deleted_deployment_retires_after_its_time(context: Context, prefect: Fa
         numbers.append(len(context.store.ledger.tally))
 
     assert [14, 14, 7] == numbers
+
+
+def test_pause_that_prefect_asks_for_is_no_outage(tmp_path: Path, prefect: FakePrefect) -> None:
+    """While nothing may be asked, the server is as up as it was: no zero that was not measured."""
+    with collecting(tmp_path, prefect) as context:
+        runner = Runner(ServerCollector(context.settings), context, Outages("test", lambda: 0.0))
+        run(runner.tick())
+        prefect.down(Throttled("ready", "not asked", status=429, retry_after=60.0))
+        run(runner.tick())
+
+        assert Server(up=True, ready=True, version="3.8.8") == runner.state
+        assert "throttled" == runner.status().error_kind
+
+
+def test_time_that_ran_backwards_lowers_no_sum(tmp_path: Path, prefect: FakePrefect) -> None:
+    """A task whose machine's clock was set back has taken no time, and not less than none."""
+    with collecting(tmp_path, prefect) as context:
+        poll(TaskRunCollector(context.settings), context)
+        put(prefect, task_run(1, 5), task_run(2, 6, total_run_time=-3600.0))
+        poll(TaskRunCollector(context.settings), context)
+        (histogram,) = context.store.ledger.tally.histograms[
+            "prefect_task_run_duration_seconds"
+        ].values()
+
+        assert (2, 0.5) == (sum(histogram.counts), histogram.total)
+
+
+def test_folded_queues_are_told(tmp_path: Path, prefect: FakePrefect) -> None:
+    """An end whose work queue stands under `other` is one that was folded."""
+    with collecting(tmp_path, prefect, MAX_WORK_QUEUES="1") as context:
+        poll(FlowRunCollector(context.settings), context)
+        for number, queue in enumerate(("a", "b", "c")):
+            put(prefect, ended(number, 5 + number, work_pool_name="p", work_queue_name=queue))
+        poll(FlowRunCollector(context.settings), context)
+        folded = context.store.ledger.tally.scalars["prefect_exporter_labels_folded_total"]
+
+        assert {("test", "work_queue"): 2.0} == folded

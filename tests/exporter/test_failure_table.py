@@ -21,8 +21,9 @@ COMPLETED = (
     'prefect_flow_runs_finished_total{deployment="nightly",flow="etl",outcome="completed",'
     'subflow="false",target="default"}'
 )
-# Of these, /ready can still make sense: any JSON there says yes, and 503 says not yet.
-ANSWERS_READY = {Fault.WRONG_TYPES, Fault.WRONG_SHAPE, Fault.UNAVAILABLE}
+# Of these, /ready can still make sense: any JSON there says yes, and 503 says not yet. And to be
+# told to wait says nothing of whether the server is up.
+STILL_UP = {Fault.WRONG_TYPES, Fault.WRONG_SHAPE, Fault.UNAVAILABLE, Fault.THROTTLED}
 # What Prefect told of runs; ages and the exporter's own state move on.
 MEASURED = re.compile(
     r"prefect_(flow|task|work_pool|deployment)[a-z_]*(?<!oldest_active_seconds)\{"
@@ -89,9 +90,11 @@ async def _suffer(fault: Fault, tmp_path: Path) -> None:
     assert {0.0} == {bad[success(row.name)] for row in asking}
     assert bad[f'prefect_exporter_api_errors_total{{kind="{FAULTS[fault].kind}",target="default"}}']
     # The one zero that was measured.
-    assert float(fault in ANSWERS_READY) == bad['prefect_server_up{target="default"}']
+    assert float(fault in STILL_UP) == bad['prefect_server_up{target="default"}']
     assert [] == [line for line in logs if line["event"] == "poll.broke" or "exc_info" in line]
-    assert 1 == len([line for line in logs if line["log_level"] == "warning"])
+    told = [line["reason"].partition(": ")[2] for line in logs if line["log_level"] == "warning"]
+    assert told
+    assert len(set(told)) == len(told)
     assert 2.0 == again[COMPLETED]
     assert {1.0} == {again[success(row.name)] for row in asking}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from logging import WARNING
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,7 @@ import pytest
 from certificates import certificate
 from fronts import STARTING, FakeService, exposition, status
 from prefect_exporter.errors import LedgerInUse
-from prefect_exporter.listener import CannotListen, bind, serve
+from prefect_exporter.listener import CannotListen, Limits, bind, serve
 from prefect_exporter.settings import Settings
 from prefect_exporter.values import Address
 
@@ -39,10 +41,13 @@ def settings_for(port: int, **others: str) -> Settings:
 
 
 async def visit(
-    settings: Settings, service: FakeService, act: Callable[[], Awaitable[None]]
+    settings: Settings,
+    service: FakeService,
+    act: Callable[[], Awaitable[None]],
+    limits: Limits | None = None,
 ) -> float:
     """Serve, act once the port answers, send SIGTERM; return the seconds that the end took."""
-    serving = asyncio.create_task(serve(settings, service))
+    serving = asyncio.create_task(serve(settings, service, limits))
     async with asyncio.timeout(DEADLINE):
         while not serving.done():
             try:
@@ -58,6 +63,15 @@ async def visit(
     asked = time.monotonic()
     await asyncio.wait_for(serving, DEADLINE)
     return time.monotonic() - asked
+
+
+async def healthy(port: int) -> bool:
+    """Return whether a new connection gets an answer from ``/healthz``."""
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            return (await client.get("/healthz")).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
 
 
 def test_signal_ends_the_polls_before_the_service_closes() -> None:
@@ -213,3 +227,123 @@ def test_crash_of_the_polls_ends_the_process() -> None:
         asyncio.run(serve(settings_for(free_port()), service))
 
     assert ["opened", "polls", "closed"] == service.story
+
+
+def test_idle_connections_keep_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Of 200 connections without a request the last 63 stay beside one that asks, untold."""
+    port = free_port()
+    closed: list[bool] = []
+
+    async def act() -> None:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        assert await healthy(port)
+        await asyncio.gather(*(reader.read() for reader, _ in idle[:137]))
+        closed.extend(reader.at_eof() for reader, _ in idle)
+        for _, writer in idle:
+            writer.close()
+
+    asyncio.run(visit(settings_for(port), FakeService(), act))
+
+    assert [True] * 137 + [False] * 63 == closed
+    assert [] == [record.message for record in caplog.records if record.levelno >= WARNING]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost: exp",
+        b"GET /healthz HTTP/1.1\r\nHost: exporter\r\n\r\nGET /",
+        b"GET /healthz HTTP/1.1\r\nHost: exporter\r\nContent-Length: 9\r\n\r\n",
+    ],
+    ids=["nothing", "half a request", "half a second request", "no body"],
+)
+def test_connection_that_asks_nothing_is_closed(sent: bytes) -> None:
+    """Whoever does not send a whole request in time is hung up on, bytes in between or not."""
+    port = free_port()
+    limits = Limits(request_seconds=0.3)
+    took: list[float] = []
+
+    async def act() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        begun = time.monotonic()
+        writer.write(sent)
+        async with asyncio.timeout(DEADLINE):
+            while not reader.at_eof():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(100), 0.1)
+                writer.write(b"x" if sent else b"")
+        took.append(time.monotonic() - begun)
+        writer.close()
+
+    asyncio.run(visit(settings_for(port), FakeService(), act, limits))
+
+    assert 0.2 < took[0] < 2.0
+
+
+def test_scraper_keeps_its_connection() -> None:
+    """Requests one after another go over one connection, longer than one request is waited for."""
+    port = free_port()
+    request = b"GET /healthz HTTP/1.1\r\nHost: exporter\r\n\r\n"
+    answers: list[bytes] = []
+
+    async def act() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            writer.write(request)
+            answers.append(await reader.readuntil(b"ok\n"))
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    asyncio.run(visit(settings_for(port), FakeService(), act, Limits(request_seconds=0.4)))
+
+    assert len(answers) > 5
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+
+
+def test_scraper_that_stops_reading_loses_its_place_in_time() -> None:
+    """A connection at work is never closed for another, but not waited for without end either."""
+    service = FakeService(published=exposition(os.urandom(8_000_000)))
+    port = free_port()
+    health: list[bool] = []
+
+    async def act() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n")
+        await reader.readexactly(1_024)
+        async with asyncio.timeout(DEADLINE):
+            while not health or not health[-1]:
+                health.append(await healthy(port))
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    limits = Limits(connections=1, request_seconds=0.2, answer_seconds=0.3)
+    asyncio.run(visit(settings_for(port), service, act, limits))
+
+    assert health[0] is False
+    assert [] == service.scrapes
+
+
+def test_handshakes_count_and_end(tmp_path: Path) -> None:
+    """Connections without a TLS handshake are few, and closed in time."""
+    cert, key = certificate(tmp_path)
+    port = free_port()
+    settings = settings_for(port, TLS_CERT_FILE=str(cert), TLS_KEY_FILE=str(key))
+    took: list[float] = []
+
+    async def act() -> None:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        begun = time.monotonic()
+        for reader, writer in reversed(idle):
+            with contextlib.suppress(ConnectionError):
+                await asyncio.wait_for(reader.read(), DEADLINE)
+            took.append(time.monotonic() - begun)
+            writer.close()
+        async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=cert)) as client:
+            assert "ok\n" == (await client.get(f"https://127.0.0.1:{port}/healthz")).text
+
+    asyncio.run(visit(settings, FakeService(), act, Limits(connections=2, request_seconds=0.5)))
+
+    assert took[0] < 0.3
+    assert 0.3 < took[-1] < 2.0

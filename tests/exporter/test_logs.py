@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from prefect_exporter.errors import Unreachable
-from prefect_exporter.logs import configure_logs
+from prefect_exporter.logs import OnceAMinute, configure_logs
 
 
 class Terminal(io.StringIO):
@@ -91,6 +91,34 @@ def test_libraries_are_heard_from_warning_on() -> None:
     events = [(line.get("logger"), line["level"]) for line in lines(stream)]
     assert [("uvicorn.error", "warning"), ("py.warnings", "warning")] == events
     assert "Invalid request" == lines(stream)[0]["event"]
+
+
+def test_library_that_repeats_itself_is_heard_once() -> None:
+    """What anyone can provoke by a bad request does not fill the log."""
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+
+    for number in range(50):
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        logging.getLogger("asyncio").error("out of system resource\nsocket: %s", number)
+
+    told = ["Invalid HTTP request received.", "out of system resource\nsocket: 0"]
+    assert told == [line["event"] for line in lines(stream)]
+
+
+def test_library_is_heard_again_a_minute_later() -> None:
+    """A message comes through again after a minute, however often it was repeated meanwhile."""
+    now = 0.0
+    once = OnceAMinute(lambda: now)
+    record = logging.makeLogRecord({"name": "uvicorn.error", "msg": "Invalid request"})
+    heard = []
+
+    for second in range(121):
+        now = float(second)
+        if once.filter(record):
+            heard.append(second)
+
+    assert [0, 60, 120] == heard
 
 
 def test_expected_error_is_one_key_and_no_traceback() -> None:

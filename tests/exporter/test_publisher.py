@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from prefect_exporter.collectors.flow_runs import FINISHED
 from prefect_exporter.errors import LedgerDamaged, LedgerError, LedgerFull, Unreachable
 from prefect_exporter.facts import Add, Change, Fact, Observe, Series
 from prefect_exporter.ledger import Ledger
+from prefect_exporter.metrics import Counted, Family, Kind, Samples
 from prefect_exporter.moments import MINUTE
 from prefect_exporter.publisher import Publisher
 from prefect_exporter.runner import Outages, Runner
@@ -87,7 +88,7 @@ class Scene:
 
 def scene_of(context: Context) -> Scene:
     """Put a publisher together as the service does."""
-    outages, clock = Outages("test"), Clock()
+    outages, clock = Outages("test", lambda: 0.0), Clock()
     runners = {each.name: Runner(each, context, outages) for each in build(context.settings)}
     publisher = Publisher(
         list(runners.values()),
@@ -348,3 +349,65 @@ def test_unchanged_families_are_not_rendered_again(scene: Scene) -> None:
     assert 7.0 not in [
         value for name, value in scene.publish().items() if name.startswith(FINISHED.name)
     ]
+
+
+@dataclass
+class Odd:
+    """A collector, and its own state, with a family that cannot always be read."""
+
+    broken: bool = False
+    truncated: bool = False
+    name: str = "odd"
+    required: bool = False
+    counted: tuple[Counted, ...] = ()
+    interval_seconds: float = 15.0
+
+    @property
+    def families(self) -> tuple[Family[Odd], ...]:
+        """Return the family."""
+        return (Family("odd", Kind.GAUGE, "Odd.", (), _read_odd),)
+
+    async def poll(self, context: Context, previous: Odd | None) -> Odd:
+        """Return itself."""
+        return self
+
+
+def _read_odd(state: Odd) -> Samples:
+    if state.broken:
+        raise KeyError("odd")
+    yield (), 1.0
+
+
+def test_defect_in_rendering_keeps_what_was_shown(tmp_path: Path, prefect: FakePrefect) -> None:
+    """What was published stays, the process goes on, and the next publication is whole."""
+    with collecting(tmp_path, prefect) as context:
+        odd = Odd()
+        runner = Runner(odd, context, Outages("test", lambda: 0.0))
+        publisher = Publisher([runner], {"test": Traffic()}, context.store, hold_seconds=HOLD)
+        series = Series(FINISHED.name, ("test", "daily", "etl", "false", "failed"))
+        context.store.ledger.commit(Change("test", "rows", seeds=(series,)))
+        run(runner.tick())
+        run(publisher.publish())
+        shown = publisher.current
+        odd.broken = True
+        with capture_logs() as logs:
+            run(poke_until(publisher, runner, lambda: bool(logs)))
+        kept = publisher.current
+        odd.broken = False
+        run(poke_until(publisher, runner, lambda: publisher.current is not kept))
+
+        assert shown is kept
+        assert ["publication.failed"] == [line["event"] for line in logs]
+        assert set(shown.text.splitlines()[:4]) == set(publisher.current.text.splitlines()[:4])
+
+
+async def poke_until(publisher: Publisher, runner: Runner[Odd], holds: Callable[[], bool]) -> None:
+    """Run the publisher as the service does until something holds."""
+    task = asyncio.create_task(publisher.run())
+    async with asyncio.timeout(20):
+        while not holds():
+            assert not task.done()
+            publisher.poke(runner)
+            await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,16 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import START_US, FakePrefect, after_seconds
-from prefect_exporter.api import Interval
+from prefect_exporter.api import Interval, RunFilter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_run_starts import KEPT_US, FlowRunStartCollector
 from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector, feed
 from prefect_exporter.collectors.task_runs import FINISHED as TASKS_FINISHED
 from prefect_exporter.collectors.task_runs import TaskRunCollector
-from prefect_exporter.errors import Unreachable
+from prefect_exporter.errors import Malformed, Unreachable
 from prefect_exporter.facts import Cursor
 from prefect_exporter.feeds.feed import Feed
-from prefect_exporter.feeds.rows import FEW_ROWS, scan, scan_start, stretches
+from prefect_exporter.feeds.rows import FEW_ROWS, follow, scan, scan_start, stretches
 from prefect_exporter.moments import DAY, HOUR, MINUTE, SECOND, micros
 from prefect_exporter.wire import FlowRun, TaskState, TaskStateDetails
 from worlds import collecting, counts, ended, poll, prefect_of, put, run, run_id, task_run, total
@@ -393,3 +394,43 @@ def test_starts_are_forgotten_too(prefect: FakePrefect, context: Context) -> Non
         at_us for _, at_us in keys if at_us < prefect.now_us - HOUR
     }
     assert len(forgotten) >= len(keys) - 7
+
+
+def test_rows_that_were_not_asked_for_are_not_believed(
+    prefect: FakePrefect, context: Context
+) -> None:
+    """Where something ignores the filter, rows of other times are refused and not counted."""
+    poll_rows(context)
+    put(prefect, ended(1, -7 * 86_400))
+    asked = replace(
+        feed(context),
+        page=lambda _within, offset: prefect.flow_runs(RunFilter(), "ID_DESC", offset),
+    )
+
+    with pytest.raises(Malformed, match="not asked for"):
+        run(follow(asked, context.store, prefect.now_us))
+    assert 0.0 == total(context, FINISHED.name)
+
+
+def test_time_from_the_future_moves_nothing_later(prefect: FakePrefect, context: Context) -> None:
+    """A row of a clock that runs ahead leaves the mark with the others, also at later polls."""
+    poll_rows(context)
+    put(prefect, ended(1, 5), ended(2, 90_000))
+    for seconds in (15, 600):
+        at(prefect, seconds)
+        poll_rows(context)
+
+    assert START_US + 5 * SECOND == cursor(context).high_us
+    assert 2.0 == total(context, FINISHED.name)
+
+
+def test_first_start_is_not_moved_by_a_time_from_the_future(
+    prefect: FakePrefect, context: Context
+) -> None:
+    """Where the newest row is dated ahead, the one before it tells where history ends."""
+    put(prefect, ended(1, -60), ended(2, 90_000))
+    poll_rows(context)
+    put(prefect, ended(3, -30))
+    poll_rows(context)
+
+    assert 2.0 == total(context, FINISHED.name)

@@ -26,7 +26,13 @@ from prefect_exporter.errors import (
 )
 from prefect_exporter.metrics import Counted, Family
 from prefect_exporter.moments import SECOND, moment
-from prefect_exporter.runner import DEADLINE_SECONDS, SHORTEST_PAUSE_SECONDS, Outages, Runner
+from prefect_exporter.runner import (
+    DEADLINE_SECONDS,
+    SHORTEST_PAUSE_SECONDS,
+    TELL_AGAIN_SECONDS,
+    Outages,
+    Runner,
+)
 from worlds import collecting, prefect_of, run
 
 DOWN = Unreachable("flow_runs/filter", "connection refused")
@@ -78,7 +84,7 @@ def runner_of(
     context: Context, prefect: FakePrefect, *failures: BaseException | None
 ) -> Runner[Number]:
     """Return a runner whose polls fail so, one after another."""
-    return Runner(Scripted(prefect, list(failures)), context, Outages("test"))
+    return Runner(Scripted(prefect, list(failures)), context, Outages("test", lambda: 0.0))
 
 
 def ticks(runner: Runner[Number], number: int) -> None:
@@ -177,7 +183,7 @@ def test_state_is_fresh_for_a_while(
     """A state is fresh until the stale limit, and for two intervals of a slow collector."""
     context = replace(context, settings=settings_of(STALE_AFTER=stale_after))
     collector = Scripted(prefect, interval_seconds=interval)
-    runner = Runner(collector, context, Outages("test"))
+    runner = Runner(collector, context, Outages("test", lambda: 0.0))
     ticks(runner, 1)
     prefect.now_us += fresh_for * SECOND - 1
     before = runner.fresh
@@ -189,7 +195,7 @@ def test_state_is_fresh_for_a_while(
 def test_status_tells_how_the_last_poll_went(context: Context, prefect: FakePrefect) -> None:
     """Duration and time of the last good poll are told, a failed one's duration too."""
     collector = Scripted(prefect, [None, DOWN], seconds=2.0)
-    runner = Runner(collector, context, Outages("test"))
+    runner = Runner(collector, context, Outages("test", lambda: 0.0))
     ticks(runner, 1)
     ended = moment(prefect.now_us)
     collector.seconds = 3.0
@@ -212,7 +218,7 @@ def told(logs: list[dict[str, object]], level: str) -> list[object]:
 
 def test_outage_is_told_once(context: Context, prefect: FakePrefect) -> None:
     """However many polls of however many collectors fail alike, there is one warning."""
-    outages = Outages("test")
+    outages = Outages("test", lambda: 0.0)
     runners = [Runner(Scripted(prefect, [DOWN] * 3, name=name), context, outages) for name in "abc"]
     with capture_logs() as logs:
         for runner in runners:
@@ -223,7 +229,7 @@ def test_outage_is_told_once(context: Context, prefect: FakePrefect) -> None:
 
 def test_recovery_is_told_when_all_work(context: Context, prefect: FakePrefect) -> None:
     """The last collector to recover is worth one line; work as usual is worth none."""
-    outages = Outages("test")
+    outages = Outages("test", lambda: 0.0)
     runners = [Runner(Scripted(prefect, [DOWN], name=name), context, outages) for name in "ab"]
     with capture_logs() as logs:
         for _ in range(3):
@@ -280,7 +286,7 @@ def test_polls_come_at_the_interval(context: Context, prefect: FakePrefect) -> N
 
 def test_long_poll_is_followed_by_a_short_pause(context: Context, prefect: FakePrefect) -> None:
     """A poll longer than its interval is not followed by another at once."""
-    runner = Runner(Scripted(prefect, seconds=60.0), context, Outages("test"))
+    runner = Runner(Scripted(prefect, seconds=60.0), context, Outages("test", lambda: 0.0))
 
     assert [0.0, SHORTEST_PAUSE_SECONDS, 2 * SHORTEST_PAUSE_SECONDS] == times_of(runner, 3)
 
@@ -303,8 +309,65 @@ def test_endless_poll_is_cut_off(context: Context, prefect: FakePrefect) -> None
             await asyncio.Event().wait()
             raise AssertionError
 
-    runner = Runner(Endless(prefect), context, Outages("test"))
+    runner = Runner(Endless(prefect), context, Outages("test", lambda: 0.0))
     with capture_logs():
         ended = times_of(runner, 1)
 
     assert ([float(DEADLINE_SECONDS)], "timeout") == (ended, runner.status().error_kind)
+
+
+def test_set_clock_does_not_make_a_state_fresh(context: Context, prefect: FakePrefect) -> None:
+    """The time of day may be set back an hour: what is not polled grows stale all the same."""
+    seconds = iter([0.0] * 4 + [3600.0])
+    later = replace(context, monotonic=lambda: next(seconds, 3600.0))
+    runner = Runner(Scripted(prefect), later, Outages("test", lambda: 0.0))
+    ticks(runner, 1)
+    prefect.now_us -= 3600 * SECOND
+    list(seconds)
+
+    assert not runner.fresh
+
+
+def test_other_cause_of_the_same_kind_is_told(context: Context, prefect: FakePrefect) -> None:
+    """One chronic failure hides no other one of its kind; numbers make no other cause."""
+    outages = Outages("test", lambda: 0.0)
+    chronic = Malformed("events/filter", "expected `object` at $[1]")
+    runners = [
+        Runner(Scripted(prefect, [chronic], name="a"), context, outages),
+        Runner(Scripted(prefect, [Malformed("e", "expected `object` at $[7]")]), context, outages),
+        Runner(Scripted(prefect, [Malformed("flow_runs/filter", "too long")]), context, outages),
+    ]
+    with capture_logs() as logs:
+        for runner in runners:
+            ticks(runner, 1)
+
+    assert ["poll.failed"] * 2 == told(list(map(dict, logs)), "warning")
+
+
+def test_outage_that_goes_on_is_told_again(context: Context, prefect: FakePrefect) -> None:
+    """Ten minutes later the same cause is worth another line, so that nobody thinks it over."""
+    clock = iter([0.0, 300.0, TELL_AGAIN_SECONDS])
+    outages = Outages("test", lambda: next(clock))
+    runner = Runner(Scripted(prefect, [DOWN] * 3), context, outages)
+    with capture_logs() as logs:
+        ticks(runner, 3)
+
+    assert ["poll.failed"] * 2 == told(list(map(dict, logs)), "warning")
+
+
+def test_start_is_no_recovery(context: Context, prefect: FakePrefect) -> None:
+    """A collector that waited for another one has not recovered from anything."""
+    runner = runner_of(context, prefect, Waiting("waits"))
+    with capture_logs() as logs:
+        ticks(runner, 2)
+
+    assert [] == told(list(map(dict, logs)), "info")
+
+
+def test_defect_is_logged_with_its_trace_once(context: Context, prefect: FakePrefect) -> None:
+    """A defect of ours shows where it is, and not at every poll."""
+    runner = runner_of(context, prefect, *[KeyError("odd")] * 3)
+    with capture_logs() as logs:
+        ticks(runner, 3)
+
+    assert [KeyError] == [type(line["exc_info"]) for line in logs]

@@ -34,7 +34,7 @@ def _context(tmp_path: Path, prefect: FakePrefect) -> Iterator[Context]:
 def runner_of(context: Context) -> Runner[Any]:
     """Return the runner of one collector."""
     (collector,) = (each for each in build(context.settings) if each.name == "flow_runs_late")
-    return Runner(collector, context, Outages("test"))
+    return Runner(collector, context, Outages("test", lambda: 0.0))
 
 
 def lines(runner: Runner[Any]) -> dict[str, float]:

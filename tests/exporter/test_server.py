@@ -293,6 +293,22 @@ def test_page_shows_what_fails_first_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("internal", "The exporter itself fails"),
+        ("unprocessable", "Prefect does not take what it is asked"),
+        ("ledger", "The ledger cannot be written"),
+        ("rejected", "Prefect gives no usable answer"),
+    ],
+)
+def test_page_blames_who_is_at_fault(kind: str, title: str) -> None:
+    """The head of a failure says whether Prefect, the exporter or its disk is at fault."""
+    text = ask(FakeService(now=status(replace(FAILING, error_kind=kind))), "/").text
+
+    assert title in text
+
+
+@pytest.mark.parametrize(
     ("collector", "headline", "state"),
     [
         (WORKING, "Everything works", "Works"),

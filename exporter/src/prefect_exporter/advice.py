@@ -48,6 +48,14 @@ _ADVICE = {
         "Prefect asks for fewer requests",
         "Polls go on after the pause; PREFECT_EXPORTER_REQUESTS_PER_MINUTE sets a budget.",
     ),
+    "unprocessable": Advice(
+        "Prefect does not take what it is asked",
+        "Its version may not fit this exporter's; the error names the request.",
+    ),
+    "internal": Advice(
+        "The exporter itself fails",
+        "This is a defect of the exporter, not of Prefect: see its log, and report it.",
+    ),
     "ledger": Advice(
         "The ledger cannot be written", "Check that its disk has room and takes writes."
     ),

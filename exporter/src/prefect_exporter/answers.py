@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import responses
-from typing import TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 import httpx
@@ -20,19 +23,39 @@ from prefect_exporter.errors import ApiError, Malformed, Redirected, Rejected, T
 
 AnswerT = TypeVar("AnswerT")
 
-BODY_LIMIT = 64 * 1024 * 1024
-"""The most bytes of one unpacked answer; a page of 200 runs with large parameters is far below."""
+BODY_LIMIT = 8 * 1024 * 1024
+"""The most bytes of one unpacked answer.
+
+Prefect lets a run have 512 KiB of parameters, so a page can be longer: it is asked for in parts.
+"""
+
+ROW_LIMIT = 64 * 1024 * 1024
+"""The most bytes of an answer that cannot be asked for in parts: a page of one row."""
 
 PAUSE_LIMIT = 600
 """The longest pause in seconds that Prefect can ask for, so that a wrong header blinds nobody."""
 
 _PROBLEM_LIMIT = 64 * 1024
+_SMALL = 1024 * 1024
+_PIECE = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _LIMIT_TOO_HIGH = re.compile(rb"limit\W.{0,200}?less than or equal to (\d{1,6})\b", re.DOTALL)
 _HINTS: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "; check PREFECT_API_AUTH_STRING or PREFECT_API_KEY",
     HTTPStatus.NOT_FOUND: "; PREFECT_API_URL should end in /api",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[AnswerT]):
+    """A value, and how many bytes it was in unpacked JSON."""
+
+    value: AnswerT
+    size: int
+
+
+class TooLong(Malformed):
+    """An answer of more bytes than were allowed; a shorter page may do."""
 
 
 class CsrfWanted(Rejected):
@@ -47,19 +70,33 @@ class LimitTooHigh(Rejected):
         self.allowed = allowed
 
 
-async def read_answer(route: str, response: httpx.Response, decoder: Decoder[AnswerT]) -> AnswerT:
-    """Return the value of a streamed answer.
+async def read_answer(
+    route: str,
+    response: httpx.Response,
+    decoder: Decoder[AnswerT],
+    longest: int,
+    turn: asyncio.Lock,
+) -> Answer[AnswerT]:
+    """Return the value of a streamed answer of at most *longest* bytes.
+
+    A large body is read only while *turn* is held, so that one at a time takes up memory.
 
     Raises:
-        ApiError: The status is not 2xx, or the body is too long or not what Prefect sends.
+        TooLong: The unpacked body is longer.
+        ApiError: The status is not 2xx, or the body is not what Prefect sends.
     """
     if not response.is_success:
         raise await _failure(route, response)
-    body = await _read(route, response, BODY_LIMIT)
-    if len(body) > BODY_LIMIT:
-        raise Malformed(route, f"an answer of more than {BODY_LIMIT} bytes")
+    body = bytearray()
+    async with aclosing(_unpacked(route, response)) as pieces:
+        await _fill(body, pieces, _SMALL)
+        if len(body) > _SMALL:
+            async with turn:
+                await _fill(body, pieces, longest)
+    if len(body) > longest:
+        raise TooLong(route, f"an answer of more than {longest} bytes")
     try:
-        return decoder.decode(body)
+        return Answer(decoder.decode(body), len(body))
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(route, _why_unreadable(response, error)) from None
 
@@ -107,8 +144,16 @@ def _http_date(value: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-async def _read(route: str, response: httpx.Response, limit: int) -> bytearray:
-    """Return the unpacked body, or its first *limit* + 1 bytes where it is longer.
+async def _fill(body: bytearray, pieces: AsyncIterator[bytes], longest: int) -> None:
+    """Add pieces until the body is whole, or longer than *longest* by a part of a piece."""
+    async for piece in pieces:
+        body += piece
+        if len(body) > longest:
+            return
+
+
+async def _unpacked(route: str, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the unpacked body in small pieces.
 
     httpx unpacks each chunk whole, and encodings in encodings: a few bytes could fill the memory.
     """
@@ -116,16 +161,17 @@ async def _read(route: str, response: httpx.Response, limit: int) -> bytearray:
     if encoding not in {"gzip", "identity"}:
         raise Malformed(route, "a content encoding that was not asked for")
     inflate = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
-    body = bytearray()
     try:
         async for chunk in response.aiter_raw():
-            room = limit + 1 - len(body)
-            body += inflate.decompress(chunk, room) if inflate else chunk[:room]
-            if len(body) > limit:
-                break
+            if inflate is None:
+                yield chunk
+                continue
+            packed = chunk
+            while piece := inflate.decompress(packed, _PIECE):
+                yield piece
+                packed = inflate.unconsumed_tail
     except zlib.error:
         raise Malformed(route, "not the gzip that it claims to be") from None
-    return body
 
 
 def _why_unreadable(response: httpx.Response, error: Exception) -> str:
@@ -148,7 +194,9 @@ async def _failure(route: str, response: httpx.Response) -> ApiError:
         pause = seconds_asked(response.headers)
         return Throttled(route, reason, status=status, retry_after=pause)
     if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}:
-        problem = await _read(route, response, _PROBLEM_LIMIT)
+        problem = bytearray()
+        async with aclosing(_unpacked(route, response)) as pieces:
+            await _fill(problem, pieces, _PROBLEM_LIMIT)
         return _explained(route, reason, status, problem)
     return Rejected(route, reason, status=status)
 

@@ -20,6 +20,14 @@ class Interval:
     after: datetime | None = None
     before: datetime | None = None
 
+    def holds(self, at: datetime | None) -> bool:
+        """Return whether a time is in it; no time never is."""
+        return (
+            at is not None
+            and (self.after is None or at >= self.after)
+            and (self.before is None or at <= self.before)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:

@@ -73,13 +73,15 @@ class Directory:
 
     async def deployments(self, ids: Collection[UUID]) -> dict[UUID, DeploymentName]:
         """Return deployments' names by id, also of those that were deleted since we saw them."""
-        known = self._store.ledger.names.deployment
-        names = {key: row for key in ids if (row := known(self._target, key))}
+        names = {key: row for key in ids if (row := self._deployment(key))}
         for page in pages((key for key in ids if key not in names), DEPLOYMENT_PAGE):
             await self.learn(await self._api.deployments(page))
             for key in page:
-                names[key] = known(self._target, key) or DeploymentName(key, DELETED, DELETED)
+                names[key] = self._deployment(key) or DeploymentName(key, DELETED, DELETED)
         return names
+
+    def _deployment(self, key: UUID) -> DeploymentName | None:
+        return self._store.ledger.names.deployment(self._target, key)
 
     async def learn(self, rows: Sequence[Deployment]) -> Sequence[DeploymentName]:
         """Keep the names of deployments that Prefect has just shown."""

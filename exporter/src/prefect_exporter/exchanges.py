@@ -15,7 +15,7 @@ import stamina
 from aiolimiter import AsyncLimiter
 from msgspec.json import Decoder
 
-from prefect_exporter.answers import CsrfWanted, read_answer
+from prefect_exporter.answers import BODY_LIMIT, Answer, CsrfWanted, read_answer
 from prefect_exporter.auth import Csrf, CsrfToken
 from prefect_exporter.errors import ApiError, Rejected, Throttled, TimedOut, Unreachable
 from prefect_exporter.transport import Connection, open_http, unreachable
@@ -57,12 +57,21 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[AnswerT]):
-    """One question: where it goes, and what its answer decodes to; with a *body* it is a POST."""
+    """One question.
+
+    Args:
+        route: Where it goes.
+        into: What its answer decodes to.
+        body: With one it is a POST.
+        params: The query.
+        longest: The most bytes of its unpacked answer.
+    """
 
     route: str
     into: Decoder[AnswerT]
     body: Mapping[str, object] | None = None
     params: Mapping[str, str] = field(default_factory=dict)
+    longest: int = BODY_LIMIT
 
 
 @dataclass(slots=True)
@@ -110,6 +119,7 @@ class Exchanges:
         )
         self._csrf = Csrf()
         self._csrf_lock = asyncio.Lock()
+        self._large = asyncio.Lock()
         self._pause: Throttled | None = None
         self._pause_ends = 0.0
 
@@ -117,16 +127,17 @@ class Exchanges:
         """Close the connections."""
         await self._http.aclose()
 
-    async def ask(self, call: Call[AnswerT]) -> AnswerT:
+    async def ask(self, call: Call[AnswerT]) -> Answer[AnswerT]:
         """Return the answer, after retries where they can help.
 
         Raises:
+            TooLong: The answer has more bytes than the call allows.
             ApiError: There was no usable answer.
         """
         self._refuse_while_paused(call.route)
         return await self._retrying(backoff, self._with_csrf, call)
 
-    async def _with_csrf(self, call: Call[AnswerT]) -> AnswerT:
+    async def _with_csrf(self, call: Call[AnswerT]) -> Answer[AnswerT]:
         token = self._csrf.token
         try:
             return await self._exchange(call)
@@ -144,9 +155,9 @@ class Exchanges:
                 return
             params = {"client": self._csrf.client}
             answer = await self._exchange(Call("csrf-token", _CSRF_TOKEN, params=params))
-            self._csrf.token = answer.token
+            self._csrf.token = answer.value.token
 
-    async def _exchange(self, call: Call[AnswerT]) -> AnswerT:
+    async def _exchange(self, call: Call[AnswerT]) -> Answer[AnswerT]:
         if self._budget is not None:
             await self._budget.acquire()
         # Another request may have been told to pause while this one waited.
@@ -181,7 +192,7 @@ class Exchanges:
                 Exchange(route, sight.status, sight.error_kind, seconds, sight.response_bytes)
             )
 
-    async def _transfer(self, call: Call[AnswerT], sight: _Sight) -> AnswerT:
+    async def _transfer(self, call: Call[AnswerT], sight: _Sight) -> Answer[AnswerT]:
         try:
             async with (
                 asyncio.timeout(self._deadline_seconds),
@@ -194,7 +205,7 @@ class Exchanges:
                 ) as response,
             ):
                 sight.response = response
-                return await read_answer(call.route, response, call.into)
+                return await read_answer(call.route, response, call.into, call.longest, self._large)
         except (TimeoutError, httpx.TimeoutException):
             reason = f"no whole answer within {self._deadline_seconds:g} s"
             raise TimedOut(call.route, reason) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import TextIO
 
 import stamina.instrumentation
@@ -12,12 +14,40 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from prefect_exporter.errors import ExporterError
 
+_MINUTE = 60.0
+
+
+class OnceAMinute(logging.Filter):
+    """Lets a message of a library through once a minute.
+
+    Some are written for every bad request, so that anyone who can connect could fill a disk.
+
+    Args:
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._written: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write *record*; only the first line of its template counts."""
+        now = self._clock()
+        message = record.name, str(record.msg).partition("\n")[0]
+        self._written = {each: at for each, at in self._written.items() if now - at < _MINUTE}
+        if message in self._written:
+            return False
+        self._written[message] = now
+        return True
+
 
 def configure_logs(level: str, format_: str, stream: TextIO | None = None) -> None:
     """Send structlog's events, and warnings of every library, to one stream.
 
     Args:
-        level: ``debug``, ``info``, ``warning`` or ``error``; libraries are heard from warning on.
+        level: ``debug``, ``info``, ``warning`` or ``error``; libraries are heard from warning on,
+            and each message of theirs once a minute.
         format_: ``json``, ``console``, or ``auto``: console on a terminal.
         stream: Where to; standard error where it is None.
     """
@@ -39,6 +69,7 @@ def configure_logs(level: str, format_: str, stream: TextIO | None = None) -> No
 
 def _adopt_libraries(least: int, render: list[Processor], stream: TextIO) -> None:
     handler = logging.StreamHandler(stream)
+    handler.addFilter(OnceAMinute())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *_COMMON],

@@ -54,8 +54,8 @@ class Publisher:
         self._clock = clock
         self._served = 0
         self._dirty = asyncio.Event()
-        families = store.ledger.tally.families
-        self._counted = [FamilyLines(family) for family in families.values()]
+        self._counted = self._lines()
+        self._failing = self._release_failing = False
         self._process_metrics = ProcessCollector(registry=None)
         # Versions go on from here: whoever replaces a publisher hands this over.
         self.current = assemble(0, ())
@@ -78,11 +78,29 @@ class Publisher:
             await self._dirty.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._dirty.clear()
-            await self.publish()
+            await self._try_to_publish()
 
     async def publish(self) -> None:
         """Release what may be shown, and render; the whole runs in the ledger's thread."""
         self.current = await self._store.run(self._publish, self._store.ledger)
+
+    async def _try_to_publish(self) -> None:
+        try:
+            await self.publish()
+        except LedgerDamaged:
+            raise
+        except Exception:  # noqa: BLE001  # a defect must not end the process
+            # What was shown stays; the polls go on counting, and the next publication is whole.
+            if not self._failing:
+                _log.exception("publication.failed")
+            self._failing = True
+            await self._store.run(self._store.ledger.tally.change_all)
+            self._counted = self._lines()
+        else:
+            self._failing = False
+
+    def _lines(self) -> list[FamilyLines]:
+        return [FamilyLines(family) for family in self._store.ledger.tally.families.values()]
 
     def _publish(self, ledger: Ledger) -> Exposition:
         now = self._clock()
@@ -102,7 +120,11 @@ class Publisher:
             raise
         except LedgerError as error:
             # What is held stays held until there is room; everything else is shown.
-            _log.warning("release.failed", reason=str(error))
+            if not self._release_failing:
+                _log.warning("release.failed", reason=str(error))
+            self._release_failing = True
+        else:
+            self._release_failing = False
 
     def _render_all(self, ledger: Ledger) -> Iterator[Rendered]:
         for family in self._counted:

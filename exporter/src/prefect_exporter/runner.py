@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Generic
@@ -12,7 +12,7 @@ import structlog
 
 from prefect_exporter.collectors.base import Collector, Context, StateT
 from prefect_exporter.errors import ApiError, ExporterError, LedgerDamaged, Waiting
-from prefect_exporter.moments import SECOND, moment, seconds
+from prefect_exporter.moments import moment
 from prefect_exporter.status import CollectorStatus
 
 # Between two polls, also where one takes longer than its interval.
@@ -20,6 +20,8 @@ SHORTEST_PAUSE_SECONDS = 0.5
 # Every request has its own deadline; this one ends a poll whose pages never end. What a poll has
 # counted by then is kept, so that a long backlog is read over several polls.
 DEADLINE_SECONDS = 600
+# An outage that goes on is told again, but does not fill the log.
+TELL_AGAIN_SECONDS = 600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +35,7 @@ class Runner(Generic[StateT]):
         self._outages = outages
         self._state: StateT | None = None
         self._success_us: int | None = None
+        self._success_at = 0.0
         self._succeeded: bool | None = None
         self._seconds = 0.0
         self._failure: tuple[str, str] | None = None
@@ -49,7 +52,7 @@ class Runner(Generic[StateT]):
         if self._success_us is None:
             return False
         limit = max(self._context.settings.stale_after_seconds, 2 * self.collector.interval_seconds)
-        return self._context.now_us() - self._success_us < limit * SECOND
+        return self._context.monotonic() - self._success_at < limit
 
     @property
     def state(self) -> StateT | None:
@@ -82,10 +85,10 @@ class Runner(Generic[StateT]):
             LedgerDamaged: Nothing can be counted any more.
         """
         while True:
-            began_us = self._context.now_us()
+            began = self._context.monotonic()
             await self.tick()
             published(self)
-            took = max(seconds(self._context.now_us() - began_us), 0.0)
+            took = self._context.monotonic() - began
             await asyncio.sleep(max(self._pause_seconds() - took, SHORTEST_PAUSE_SECONDS))
 
     def _pause_seconds(self) -> float:
@@ -94,7 +97,7 @@ class Runner(Generic[StateT]):
 
     async def tick(self) -> None:
         """Poll once; keep the last good state where that fails."""
-        began_us = self._context.now_us()
+        began = self._context.monotonic()
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 self._state = await self.collector.poll(self._context, self._state)
@@ -105,23 +108,22 @@ class Runner(Generic[StateT]):
         except ExporterError as error:
             self._failed(_kind(error), str(error))
         except Exception as error:  # noqa: BLE001  # a defect must not take the others along
-            _log.exception("poll.broke", target=self.target, collector=self.collector.name)
-            self._failed(
-                "internal", f"a defect of the exporter: {type(error).__name__}; see its log"
-            )
+            defect = f"a defect of the exporter: {type(error).__name__}; see its log"
+            self._failed("internal", defect, error)
         else:
             self._worked()
-        self._seconds = max(seconds(self._context.now_us() - began_us), 0.0)
+        self._seconds = self._context.monotonic() - began
 
     def _worked(self) -> None:
         self._outages.end(self.collector.name)
         self._succeeded = True
         self._failure = None
         self._success_us = self._context.now_us()
+        self._success_at = self._context.monotonic()
         self.polls["success"] += 1
 
-    def _failed(self, kind: str, reason: str) -> None:
-        self._outages.begin(self.collector.name, kind, reason)
+    def _failed(self, kind: str, reason: str, defect: Exception | None = None) -> None:
+        self._outages.begin(self.collector.name, kind, reason, defect)
         self._succeeded = False
         self._failure = (kind, reason)
         self.polls["failure"] += 1
@@ -132,26 +134,49 @@ class Outages:
 
     Args:
         target: The value of the ``target`` label.
+        monotonic: Seconds that only rise.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, monotonic: Callable[[], float]) -> None:
         self._target = target
-        self._kinds: dict[str, str] = {}
+        self._monotonic = monotonic
+        self._failing: dict[str, str] = {}
+        self._told: dict[tuple[str, str], float] = {}
 
-    def begin(self, collector: str, kind: str, reason: str) -> None:
-        """Note a failure; the first of its kind is worth a line."""
-        known = kind in self._kinds.values()
-        self._kinds[collector] = kind
-        level = logging.DEBUG if known or kind == "waiting" else logging.WARNING
-        _log.log(
-            level, "poll.failed", target=self._target, collector=collector, kind=kind, reason=reason
+    def begin(
+        self, collector: str, kind: str, reason: str, defect: Exception | None = None
+    ) -> None:
+        """Note a failure; a cause that was not told lately is worth a line, a defect its trace."""
+        if kind == "waiting":
+            return
+        self._failing[collector] = kind
+        now = self._monotonic()
+        cause = (kind, _cause(reason))
+        if now - self._told.get(cause, -TELL_AGAIN_SECONDS) < TELL_AGAIN_SECONDS:
+            return
+        self._told = {each: at for each, at in self._told.items() if now - at < TELL_AGAIN_SECONDS}
+        self._told[cause] = now
+        _log.warning(
+            "poll.failed",
+            target=self._target,
+            collector=collector,
+            kind=kind,
+            reason=reason,
+            **({} if defect is None else {"exc_info": defect}),
         )
 
     def end(self, collector: str) -> None:
         """Note that a collector works; the last one to recover is worth a line."""
-        kind = self._kinds.pop(collector, None)
-        if kind is not None and not self._kinds:
+        kind = self._failing.pop(collector, None)
+        if kind is not None and not self._failing:
+            self._told.clear()
             _log.info("polls.recovered", target=self._target, after=kind)
+
+
+def _cause(reason: str) -> str:
+    """Return a reason without its route and its numbers: what is left tells causes apart."""
+    route, _, rest = reason.partition(": ")
+    return re.sub(r"\d+", "#", rest or route)
 
 
 def _kind(error: ExporterError) -> str:

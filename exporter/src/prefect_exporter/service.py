@@ -77,11 +77,19 @@ class Service:
         self._store.close()
 
     async def run(self) -> None:
-        """Poll and publish until cancelled; begin anew where the ledger is damaged meanwhile."""
+        """Poll and publish until cancelled; begin anew where the ledger is damaged meanwhile.
+
+        Raises:
+            LedgerError: The damaged ledger cannot be replaced.
+        """
         while True:
+            damaged = False
             try:
                 await self._poll_all()
             except* LedgerDamaged:
+                damaged = True
+            # Not inside the handler: what goes wrong here is an error of its own, not of a group.
+            if damaged:
                 shown = self.publisher.current
                 self._store.close()
                 self._open(replace_ledger)
@@ -125,8 +133,10 @@ class Service:
         ledger = opening(settings.state_path, families, settings.limits(), moment(now_us()))
         self._store = Store(ledger)
         directory = Directory(target, self._client, self._store)
-        context = Context(target, self._client, directory, self._store, settings, now_us)
-        outages = Outages(target)
+        context = Context(
+            target, self._client, directory, self._store, settings, now_us, time.monotonic
+        )
+        outages = Outages(target, time.monotonic)
         self.runners: list[Runner[Any]] = [
             Runner(each, context, outages) for each in self._collectors
         ]

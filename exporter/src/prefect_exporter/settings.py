@@ -136,7 +136,7 @@ class Settings(BaseSettings):
 
     hold_seconds: Annotated[float, seconds("0s", "10m")] = _setting(
         "PREFECT_EXPORTER_HOLD",
-        "60s",
+        "2m",
         "How long at most a new series stays at 0, so that a scrape sees it before it counts.",
     )
     max_deployments: Annotated[int, whole(1, 100_000)] = _setting(

@@ -30,6 +30,6 @@ class Store:
         return await asyncio.shield(asyncio.wrap_future(job))
 
     def close(self) -> None:
-        """Finish what was begun, and close the file."""
-        self._thread.submit(self.ledger.close).result()
+        """Finish what was begun, and close the file; closing twice is harmless."""
         self._thread.shutdown()
+        self.ledger.close()

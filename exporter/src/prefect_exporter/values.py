@@ -72,7 +72,7 @@ def seconds(low: str, high: str) -> Accept:
             raise ValueError("is out of range")
         return value
 
-    return Accept(f"a duration from {low} to {high}, such as 15s, 1h30m or 90", parse)
+    return Accept(f"a duration from {low} to {high}", parse)
 
 
 def whole(low: int, high: int) -> Accept:

@@ -102,16 +102,43 @@ class EventPayload(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One row of ``POST /events/filter``: a state change of a flow run."""
+    """A state change of a flow run; one that says nothing of the kind has only its time."""
 
     occurred: Moment
-    resource: dict[str, str | None]
-    related: list[dict[str, str | None]]
-    payload: EventPayload
+    resource: dict[str, str | None] = {}
+    related: list[dict[str, str | None]] = []
+    payload: EventPayload = EventPayload()
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """One row of ``POST /events/filter``: all but its time is whatever its sender wrote."""
+
+    occurred: Moment
+    resource: msgspec.Raw = msgspec.Raw(b"null")
+    related: msgspec.Raw = msgspec.Raw(b"null")
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+
+    def event(self) -> Event:
+        """Return what it tells, with nothing of the answer's bytes in it."""
+        try:
+            resource = _RESOURCE.decode(self.resource)
+            related = _RELATED.decode(self.related)
+            return Event(self.occurred, resource, related, _PAYLOAD.decode(self.payload))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Event(self.occurred)
 
 
 class EventRows(msgspec.Struct, frozen=True):
     """One answer of ``POST /events/filter``; ``next_page`` is an address with a page token."""
 
-    events: list[Event]
+    events: list[EventRow]
     next_page: str | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.events)
+
+
+_RESOURCE = msgspec.json.Decoder(dict[str, str | None])
+_RELATED = msgspec.json.Decoder(list[dict[str, str | None]])
+_PAYLOAD = msgspec.json.Decoder(EventPayload)

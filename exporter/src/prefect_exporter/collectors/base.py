@@ -43,6 +43,7 @@ class Context:
         store: The ledger.
         settings: How the exporter is set.
         now_us: The time, in microseconds since 1970; passed in so that tests may advance it.
+        monotonic: Seconds that only rise, for ages: the time of day may be set.
     """
 
     target: str
@@ -51,6 +52,7 @@ class Context:
     store: Store
     settings: Settings
     now_us: Callable[[], int]
+    monotonic: Callable[[], float]
 
 
 class Collector(Protocol[StateT]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from prefect_exporter.api import Interval, Page, RunFilter
 from prefect_exporter.collectors.base import Context, Counting
@@ -73,7 +74,15 @@ def feed(context: Context) -> Feed[FlowRun]:
         ]
 
     overlap_us = round(context.settings.flow_run_overlap_seconds * SECOND)
-    return Feed(context.target, "flow_run_starts", overlap_us, page, count, _start_time, facts)
+    return Feed(
+        context.target,
+        "flow_run_starts",
+        overlap_us,
+        page,
+        count,
+        attrgetter("start_time"),
+        facts,
+    )
 
 
 def _start_time(row: FlowRun) -> datetime:

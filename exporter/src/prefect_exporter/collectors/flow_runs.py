@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from prefect_exporter.api import Interval, Page, RunFilter
@@ -133,7 +134,14 @@ def feed(context: Context) -> Feed[FlowRun]:
     overlap_us = round(context.settings.flow_run_overlap_seconds * SECOND)
     # The events share these keys, and tell the time their own way.
     return Feed(
-        context.target, FEED, overlap_us, page, count, _end_time, facts, tolerance_us=TOLERANCE_US
+        context.target,
+        FEED,
+        overlap_us,
+        page,
+        count,
+        attrgetter("end_time"),
+        facts,
+        tolerance_us=TOLERANCE_US,
     )
 
 
@@ -187,9 +195,11 @@ def _fact(target: str, end: Completion, name: Labels, queue: Labels | None) -> F
     ]
     if (how := result(end.outcome)) and end.seconds is not None:
         series = Series("prefect_flow_run_duration_seconds", (*labels, how))
-        effects.append(Observe(series, end.seconds))
+        effects.append(Observe(series, max(end.seconds, 0.0)))
     if queue is not None:
         effects.append(Add(Series(POOL_FINISHED.name, (target, *queue, end.outcome))))
     if name != end.name:
         effects.append(Add(Series(FOLDED.name, (target, "deployment"))))
+    if queue not in (None, end.queue):
+        effects.append(Add(Series(FOLDED.name, (target, "work_queue"))))
     return Fact(end.run_id, end.at_us, tuple(effects))

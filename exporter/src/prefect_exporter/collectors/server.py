@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from prefect_exporter.collectors.base import Context
-from prefect_exporter.errors import ApiError
+from prefect_exporter.errors import ApiError, Throttled
 from prefect_exporter.metrics import Counted, Family, Kind, Samples
 from prefect_exporter.settings import Settings
 
@@ -72,6 +72,9 @@ class ServerCollector:
         version = previous.version if previous else None
         try:
             ready = await context.api.ready()
+        except Throttled:
+            # Not asked, or told to wait: that says nothing of whether it is up.
+            raise
         except ApiError:
             return Server(up=False, ready=False, version=version)
         # What /ready said stands, whatever becomes of the second question.

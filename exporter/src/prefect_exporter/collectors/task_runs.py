@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from prefect_exporter.api import Interval, Page, RunFilter
 from prefect_exporter.collectors.base import Context, Counting
@@ -74,7 +75,7 @@ def feed(context: Context) -> Feed[TaskRun]:
         return await _facts(context, ended)
 
     overlap_us = round(context.settings.task_run_overlap_seconds * SECOND)
-    return Feed(context.target, "task_runs", overlap_us, page, count, _end_time, facts)
+    return Feed(context.target, "task_runs", overlap_us, page, count, attrgetter("end_time"), facts)
 
 
 def _end_time(row: TaskRun) -> datetime:
@@ -108,7 +109,8 @@ def _fact(target: str, row: TaskRun, name: Labels, place: Labels) -> Fact:
     ]
     if (how := result(ending)) and row.start_time:
         series = Series("prefect_task_run_duration_seconds", (*labels, how))
-        effects.append(Observe(series, row.total_run_time))
+        # By the clock of the task's machine, which may have been set back meanwhile.
+        effects.append(Observe(series, max(row.total_run_time, 0.0)))
     if place != name:
         effects.append(Add(Series(FOLDED.name, (target, "task"))))
     return Fact(row.id, micros(_end_time(row)), tuple(effects))

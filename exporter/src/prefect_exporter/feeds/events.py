@@ -142,7 +142,7 @@ async def _read(feed: EventFeed, api: Api, since_us: int) -> tuple[list[Event], 
         else:
             page = await api.more_events(token)
         events += page.rows
-        if not page.full:
+        if not page.full or not page.rows:
             return events, False
         last = page.rows[-1].occurred
         # Pages go on by time; a token is an offset, of use only inside one crowded microsecond.
@@ -156,7 +156,8 @@ async def _without_row(
 ) -> list[Ended]:
     keys = {(end.run_id, end.at_us): end for end in ends}
     unseen = await store.run(store.ledger.unseen, feed.target, feed.rows, keys, TOLERANCE_US)
-    first_seen = {key: feed.waiting.get(key, now_us) for key in keys if key in unseen}
+    # Whatever this machine's clock did since, it was seen by now.
+    first_seen = {key: min(feed.waiting.get(key, now_us), now_us) for key in keys if key in unseen}
     rows = store.ledger.cursor(feed.target, feed.rows)
     scanned_us = rows.scanned_us if rows else 0
     ready = [key for key, at_us in first_seen.items() if scanned_us >= at_us + COMMIT_LAG_US]

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from prefect_exporter.api import Interval, Page
+from prefect_exporter.errors import Malformed
 from prefect_exporter.facts import Baseline, Change, Cursor, Fact
 from prefect_exporter.moments import micros
 
@@ -35,7 +36,7 @@ class Feed(Generic[RowT]):
         overlap_us: How far each scan goes back behind the high-water mark.
         page: Ask for a page of rows within an interval of that time, newest first.
         count: Ask how many rows there are within an interval of that time.
-        when: The time of a row; every row that ``page`` gives has one.
+        when: The time of a row; every row that was asked for has one.
         facts: What new rows do to the metrics; a row that does nothing gives no fact.
         tolerance_us: A key of the same run this close is the same happening: another source may
             have told of it with its time rounded otherwise.
@@ -46,7 +47,7 @@ class Feed(Generic[RowT]):
     overlap_us: int
     page: Callable[[Interval, int], Awaitable[Page[RowT]]]
     count: Callable[[Interval], Awaitable[int]]
-    when: Callable[[RowT], datetime]
+    when: Callable[[RowT], datetime | None]
     facts: Callable[[Sequence[RowT]], Awaitable[Sequence[Fact]]]
     tolerance_us: int = 0
 
@@ -68,4 +69,7 @@ class Feed(Generic[RowT]):
 
     def key(self, row: RowT) -> tuple[UUID, int]:
         """Return what names this happening: the run and the microsecond."""
-        return row.id, micros(self.when(row))
+        at = self.when(row)
+        if at is None:
+            raise Malformed(self.name, "the answer holds a row without its time")
+        return row.id, micros(at)

@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from prefect_exporter.api import Interval
+from prefect_exporter.errors import Malformed
 from prefect_exporter.facts import Baseline, Cursor, Fact
 from prefect_exporter.feeds.feed import Feed, RowT
-from prefect_exporter.moments import DAY, MINUTE, micros, moment
+from prefect_exporter.moments import DAY, MINUTE, moment
 from prefect_exporter.store import Store
 
 # A backlog of more rows than this is read in stretches of about so many: what was read stays read
@@ -43,12 +44,11 @@ async def follow(feed: Feed[RowT], store: Store, now_us: int) -> None:
 async def begin(feed: Feed[RowT], now_us: int) -> Cursor:
     """Return a new feed's mark: just behind the newest row that there is, so history stays out.
 
-    The server's own time is used, not this machine's clock, which may differ. A client's clock may
-    have put a row into the future; then it is now. Where there is no row yet, a day ago will do.
+    The server's own time is used, not this machine's clock, which may differ. A row that a client's
+    clock has put into the future tells nothing. Where there is no row yet, a day ago will do.
     """
-    page = await feed.page(Interval(moment(0)), 0)
-    newest = feed.key(page.rows[0])[1] + 1 if page.rows else now_us - DAY
-    origin = min(newest, now_us)
+    page = await feed.page(Interval(moment(0), moment(now_us)), 0)
+    origin = feed.key(page.rows[0])[1] + 1 if page.rows else now_us - DAY
     return Cursor(origin, origin)
 
 
@@ -102,12 +102,12 @@ async def _read(
     async for rows in scan(feed, low, high):
         if pending:
             await store.run(store.ledger.commit, feed.change(pending))
-        times = [micros(feed.when(row)) for row in rows]
+        times = [feed.key(row)[1] for row in rows]
         rows_by_minute.update(at_us // MINUTE for at_us in times)
-        newest = max([newest, *times])
+        # A client's clock that runs ahead must not move the mark, now or later.
+        newest = max([newest, *(at_us for at_us in times if at_us <= now_us)])
         pending = await new_facts(feed, store, rows)
-    # A client's clock that runs ahead must not pull the mark past now.
-    mark = max(cursor.high_us, min(newest, now_us))
+    mark = max(cursor.high_us, newest)
     after = Cursor(cursor.origin_us, mark, newest, now_us if high is None else cursor.scanned_us)
     baseline = _baseline(rows_by_minute, low, high)
     change = feed.change(pending, after, baseline)
@@ -140,8 +140,11 @@ async def scan(feed: Feed[RowT], low_us: int, high_us: int | None) -> AsyncItera
     offset = 0
     border: set[UUID] = set()
     while True:
-        page = await feed.page(Interval(moment(low_us), before), offset)
-        yield [row for row in page.rows if row.id not in border]
+        asked = Interval(moment(low_us), before)
+        page = await feed.page(asked, offset)
+        fresh = [row for row in page.rows if row.id not in border]
+        _check(feed, asked, page.rows, stuck=page.full and not fresh and offset > 0)
+        yield fresh
         if not page.full:
             return
         last = feed.when(page.rows[-1])
@@ -151,3 +154,14 @@ async def scan(feed: Feed[RowT], low_us: int, high_us: int | None) -> AsyncItera
             border |= edge
         else:
             before, offset, border = last, 0, edge
+
+
+def _check(feed: Feed[RowT], asked: Interval, rows: Sequence[RowT], *, stuck: bool) -> None:
+    """Believe nothing that was not asked for: it would be counted out of its time.
+
+    Raises:
+        Malformed: Something between here and Prefect does not heed the filter.
+    """
+    times = [feed.when(row) for row in rows]
+    if stuck or not all(asked.holds(at) for at in times):
+        raise Malformed(feed.name, "the answer holds rows that were not asked for")

@@ -119,11 +119,12 @@ def move_aside(path: Path, stamp: str) -> Path:
     """Rename a damaged ledger and its journal, so that a new one can begin; return the new name."""
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     try:
+        # The journal first: left behind, SQLite would roll it back into the new ledger.
+        with suppress(FileNotFoundError):
+            path.with_name(f"{path.name}-journal").rename(aside.with_name(f"{aside.name}-journal"))
         path.rename(aside)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"the ledger {path} is damaged and cannot be moved aside: {reason}"
         raise LedgerUnreadable(message) from None
-    with suppress(FileNotFoundError):
-        path.with_name(f"{path.name}-journal").rename(aside.with_name(f"{aside.name}-journal"))
     return aside

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect_exporter.errors import LedgerError
 from prefect_exporter.facts import Change, Cursor, Fact, Retried, Series
-from prefect_exporter.ledger.database import connect, transaction
+from prefect_exporter.ledger.database import connect, transaction, translated
 from prefect_exporter.ledger.names import DeploymentName, Names
 from prefect_exporter.ledger.records import Records
 from prefect_exporter.ledger.tally import Draft, Tally
@@ -55,10 +55,10 @@ class Ledger:
         self._con.close()
 
     def size_bytes(self) -> int:
-        """Return how large the file is; 0 where somebody has removed it."""
+        """Return how large the file is; 0 where the path no longer tells."""
         try:
             return self.path.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return 0
 
     def cursor(self, target: str, feed: str) -> Cursor | None:
@@ -199,7 +199,8 @@ class Ledger:
             with transaction(self._con, self.path):
                 yield
         except LedgerError:
-            self.names = Names(self._con, self._limits)
+            with translated(self.path):
+                self.names = Names(self._con, self._limits)
             raise
 
     def _series_of(self, target: str, names: set[tuple[str, str]]) -> list[Series]:

@@ -75,6 +75,11 @@ class Tally:
         changed, self._changed[family] = self._changed[family], set()
         return changed
 
+    def change_all(self) -> None:
+        """Take every series for changed."""
+        for family in self.families:
+            self._changed[family] |= self.scalars[family].keys() | self.histograms[family].keys()
+
     def shown(self, series: Series) -> float | Histogram | None:
         """Return what a series shows: nothing counted while it is held; None where it is gone."""
         family, labels = series
