@@ -10,15 +10,11 @@ import pytest
 from bench.latency import measure_latency
 from bench.seeding import QUIET_SECONDS
 from bench.site import Shape, Site, site
-from demo.postgres import find_postgres, start_postgres
+from demo.postgres import start_postgres
 from demo.prefect_server import ask
 from demo.sandbox import Sandbox
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL is not installed"),
-]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 SHAPE = Shape(flow_runs=30, tasks=2, flows=2, deployments=4, a_second=5.0)
 

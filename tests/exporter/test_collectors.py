@@ -10,8 +10,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -23,8 +25,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from contexts import settings_of
 from fakes import START_US, FakePrefect, after_seconds, flow_run_event
+from prefect_exporter.api import Api, Page
 from prefect_exporter.collectors import build
 from prefect_exporter.collectors.base import Collector, Context
+from prefect_exporter.collectors.deployments import DeploymentCollector, Deployments
 from prefect_exporter.collectors.flow_runs import FlowRunCollector
 from prefect_exporter.collectors.server import Server, ServerCollector
 from prefect_exporter.collectors.task_runs import TaskRunCollector
@@ -35,7 +39,7 @@ from prefect_exporter.moments import SECOND
 from prefect_exporter.publisher import Publisher
 from prefect_exporter.runner import Outages, Runner
 from prefect_exporter.traffic import Traffic
-from prefect_exporter.wire import FlowRun, TaskRun
+from prefect_exporter.wire import Deployment, FlowRun, TaskRun
 from worlds import (
     collecting,
     deployment,
@@ -411,3 +415,23 @@ def test_folded_queues_are_told(tmp_path: Path, prefect: FakePrefect) -> None:
         folded = context.store.ledger.tally.scalars["prefect_exporter_labels_folded_total"]
 
         assert {("test", "work_queue"): 2.0} == folded
+
+
+def test_list_that_never_ends_retires_nothing(tmp_path: Path, prefect: FakePrefect) -> None:
+    """Where the server gives the same page for ever, the listing ends, and is no whole one."""
+    put(prefect, *(deployment(number, f"d{number:02}") for number in range(30)))
+
+    async def first_page(_offset: int, limit: int) -> Page[Deployment]:
+        return await FakePrefect.deployment_page(prefect, 0, limit)
+
+    with collecting(tmp_path, prefect, RETIRE_AFTER="1h") as context:
+        collector = DeploymentCollector(context.settings)
+        poll(collector, context)
+        before = len(context.store.ledger.tally)
+        stuck = SimpleNamespace(deployment_page=first_page, flows=prefect.flows)
+        for _ in range(2):
+            prefect.now_us += 7200 * SECOND
+            state = poll(collector, replace(context, api=cast("Api", stuck)))
+
+        assert Deployments(25, truncated=True) == state
+        assert before == len(context.store.ledger.tally)

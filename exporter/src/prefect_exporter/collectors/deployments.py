@@ -67,8 +67,10 @@ class DeploymentCollector:
             await _seed(context, list(page.rows))
             known = len(listed)
             listed |= {row.id for row in page.rows}
-            # A page that brings nothing new ends the list, whatever the server says.
-            more = page.full and len(listed) > known
+            more = page.full
+            if more and len(listed) == known:
+                # The server gives the same page again: this is no whole list, and retires nothing.
+                break
             if more and previous is not None and paused < self.interval_seconds / 2:
                 pause = took_us / SECOND * (1 / SHARE - 1)
                 await asyncio.sleep(pause)

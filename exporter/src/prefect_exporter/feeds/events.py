@@ -49,7 +49,7 @@ MOST_STARTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A flow run's end as its event tells it; the lists name what it is related to, by role."""
+    """A flow run's end as its event tells it; *names* are of what it is related to, by role."""
 
     run_id: UUID
     at_us: int
@@ -69,6 +69,7 @@ class EventFeed:
         rows: The name of the rows' feed, whose keys it shares.
         pages: How many pages one poll may ask for.
         facts: What ends that only events know do to the metrics.
+        waiting: When each end was first seen that no scan of the rows has decided on yet.
     """
 
     target: str
