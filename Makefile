@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt type bench clean uninstall
+.PHONY: help setup demo test lint fmt type bench otel-collector clean uninstall
 
 # Passed on by demo, test and bench, for example: make demo ARGS="--for 60s"
 ARGS ?=
@@ -8,7 +8,7 @@ ARGS ?=
 uv = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## get uv, the Python environment and, as root, the Debian packages
 	@scripts/setup
@@ -16,7 +16,7 @@ setup: ## get uv, the Python environment and, as root, the Debian packages
 demo: setup ## run a whole Prefect installation with metrics until Ctrl-C; ARGS="--for 60s"
 	@PYTHONPATH=examples .venv/bin/python -m demo $(ARGS)
 
-test: setup ## run all tests; ARGS="-k ledger" or any other pytest options
+test: setup otel-collector ## run all tests; ARGS="-k ledger" or any other pytest options
 	@.venv/bin/pytest --quiet $(ARGS)
 
 lint: setup ## check style, types, spelling and the lock
@@ -36,9 +36,12 @@ type: setup ## check the types alone
 bench: setup ## measure the exporter against servers full of history; ARGS="--help"
 	@PYTHONPATH=examples:benchmarks .venv/bin/python -m bench $(ARGS)
 
+otel-collector: setup ## build the OpenTelemetry Collector that tests run; minutes, once
+	@scripts/otel-collector >/dev/null
+
 clean: ## remove caches and build products
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -path ./.venv -prune -o -path ./.uv -prune -o -name __pycache__ -exec rm -rf {} +
 
 uninstall: clean ## remove all that setup put into this folder; Debian packages stay
-	rm -rf .venv .uv
+	rm -rf .venv .uv .otelcol

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect_exporter.api import EventFilter, Interval, Page, RowT, RunFilter
-from prefect_exporter.errors import ApiError
+from prefect_exporter.errors import ApiError, Rejected
 from prefect_exporter.moments import SECOND, micros, moment
 from prefect_exporter.wire import (
+    Automation,
+    ConcurrencyLimit,
     Deployment,
     Event,
     EventPayload,
     EventState,
     Flow,
     FlowRun,
+    TagLimit,
     TaskRun,
+    Worker,
+    WorkPool,
+    WorkQueue,
 )
 
 START_US = micros(datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC))
@@ -46,8 +53,15 @@ class FakePrefect:
     visible_us: dict[UUID, int] = field(default_factory=dict)
     event_rows: list[tuple[int, Event]] = field(default_factory=list)
     flow_names: dict[UUID, str] = field(default_factory=dict)
+    flow_tags: dict[UUID, list[str]] = field(default_factory=dict)
     deployment_rows: dict[UUID, Deployment] = field(default_factory=dict)
     placeholders: set[UUID] = field(default_factory=set)
+    pool_rows: list[WorkPool] = field(default_factory=list)
+    worker_rows: dict[str, list[Worker]] = field(default_factory=dict)
+    queue_rows: list[WorkQueue] = field(default_factory=list)
+    limit_rows: list[ConcurrencyLimit] = field(default_factory=list)
+    tag_rows: list[TagLimit] = field(default_factory=list)
+    automation_rows: list[Automation] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def _ask(self, route: str) -> None:
@@ -62,16 +76,21 @@ class FakePrefect:
         rows = [row for row in self.task_rows.values() if self.shows(row.id)]
         if not where.placeholders:
             rows = [row for row in rows if row.id not in self.placeholders]
+        if where.of is not None:
+            runs = {row.id for row in self._flow_runs(where.of)}
+            rows = [row for row in rows if row.flow_run_id in runs]
         return [row for row in rows if _matches(row, where)]
 
     def shows(self, run_id: UUID) -> bool:
         """Return whether a row has arrived by now."""
         return self.visible_us.get(run_id, 0) <= self.now_us
 
-    async def flow_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[FlowRun]:
+    async def flow_runs(
+        self, where: RunFilter, sort: str, offset: int = 0, limit: int | None = None
+    ) -> Page[FlowRun]:
         """Return one page."""
         self._ask("flow_runs/filter")
-        return self._page(_sorted(self._flow_runs(where), sort), offset)
+        return self._page(_sorted(self._flow_runs(where), sort)[:limit], offset)
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page."""
@@ -88,15 +107,36 @@ class FakePrefect:
         self._ask("task_runs/count")
         return len(self._task_runs(where))
 
-    async def events(self, where: EventFilter) -> Page[Event]:
-        """Return the first page."""
-        self._ask("events/filter")
+    def _events_of(self, where: EventFilter) -> list[Event]:
         rows = [
             event
             for visible_us, event in self.event_rows
-            if visible_us <= self.now_us and _within(event.occurred, where.occurred)
+            if visible_us <= self.now_us
+            and _within(event.occurred, where.occurred)
+            and (not event.name or event.name.startswith(where.prefix))
+            and event.name not in where.without
+            and (not where.names or event.name in where.names)
+            and (
+                not where.resources or event.resource.get("prefect.resource.id") in where.resources
+            )
         ]
-        return self._events(sorted(rows, key=lambda event: event.occurred), 0)
+        rows.sort(key=lambda event: event.occurred, reverse=where.newest_first)
+        if where.one_each:
+            first = {row.resource.get("prefect.resource.id"): row for row in reversed(rows)}
+            return [row for row in rows if first[row.resource.get("prefect.resource.id")] is row]
+        return rows
+
+    async def events(self, where: EventFilter) -> Page[Event]:
+        """Return the first page; an event that a test gave no name matches every prefix."""
+        self._ask("events/filter")
+        return self._events(self._events_of(where), 0)
+
+    async def count_events(self, where: EventFilter) -> Mapping[str, int]:
+        """Return counts by name."""
+        self._ask("events/count-by/event")
+        assert where.occurred.after is not None
+        assert where.occurred.before is not None
+        return Counter(event.name for event in self._events_of(where))
 
     async def more_events(self, token: str) -> Page[Event]:
         """Return the page that a token names; tokens are "microseconds/offset"."""
@@ -118,7 +158,11 @@ class FakePrefect:
     async def flows(self, ids: Sequence[UUID]) -> Sequence[Flow]:
         """Return flows."""
         self._ask("flows/filter")
-        return [Flow(key, self.flow_names[key]) for key in ids if key in self.flow_names]
+        return [
+            Flow(key, self.flow_names[key], self.flow_tags.get(key, []))
+            for key in ids
+            if key in self.flow_names
+        ]
 
     async def deployments(self, ids: Sequence[UUID]) -> Sequence[Deployment]:
         """Return deployments."""
@@ -131,6 +175,44 @@ class FakePrefect:
         rows = sorted(self.deployment_rows.values(), key=lambda row: row.name)
         page = rows[offset : offset + limit]
         return Page(page, len(page) == limit)
+
+    async def work_pools(self, offset: int = 0) -> Page[WorkPool]:
+        """Return one page."""
+        self._ask("work_pools/filter")
+        return self._page(self.pool_rows, offset)
+
+    async def workers(self, pool: str, offset: int = 0) -> Page[Worker]:
+        """Return one page."""
+        self._ask("work_pools/workers/filter")
+        return self._page(self.worker_rows.get(pool, []), offset)
+
+    async def work_queues(self, offset: int = 0) -> Page[WorkQueue]:
+        """Return one page."""
+        self._ask("work_queues/filter")
+        return self._page(self.queue_rows, offset)
+
+    async def concurrency_limits(self, offset: int = 0) -> Page[ConcurrencyLimit]:
+        """Return one page."""
+        self._ask("v2/concurrency_limits/filter")
+        return self._page(self.limit_rows, offset)
+
+    async def tag_limits(self, offset: int = 0) -> Page[TagLimit]:
+        """Return one page."""
+        self._ask("concurrency_limits/filter")
+        return self._page(self.tag_rows, offset)
+
+    async def tag_limit(self, tag: str) -> TagLimit:
+        """Return one row."""
+        self._ask("concurrency_limits/tag")
+        for row in self.tag_rows:
+            if row.tag == tag:
+                return row
+        raise Rejected("concurrency_limits/tag", "no", status=404)
+
+    async def automations(self, offset: int = 0) -> Page[Automation]:
+        """Return one page."""
+        self._ask("automations/filter")
+        return self._page(self.automation_rows, offset)
 
     async def version(self) -> str:
         """Return a version."""
@@ -177,6 +259,9 @@ def _matches(row: FlowRun | TaskRun, where: RunFilter) -> bool:
         and (not where.state_types or row.state_type in where.state_types)
         and row.state_name not in where.not_state_names
         and (not where.ids or row.id in where.ids)
+        and (
+            not where.deployment_ids or getattr(row, "deployment_id", None) in where.deployment_ids
+        )
     )
 
 

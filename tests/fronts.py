@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from prefect_exporter.exposition import Exposition
-from prefect_exporter.status import CollectorStatus, Status, TargetStatus
+from prefect_exporter.exposition import Exposition, Page
+from prefect_exporter.status import CollectorStatus, Configuration, Status, TargetStatus
 
 NOW = datetime(2026, 11, 21, 14, 50, 3, tzinfo=UTC)
 WORKING = CollectorStatus(
@@ -50,13 +50,23 @@ def status(*collectors: CollectorStatus) -> Status:
         ledger_bytes=48_300_000,
         series=18_452,
         held_series=12,
+        configuration=Configuration(NOW),
     )
 
 
 def exposition(text: bytes = b"up 1\n") -> Exposition:
     """Return a publication with version 7."""
-    openmetrics = text + b"# EOF\n"
-    return Exposition(7, text, gzip.compress(text), openmetrics, gzip.compress(openmetrics))
+    return Exposition(7, page_of(text), page_of(text + b"# EOF\n"))
+
+
+def plain(page: Page) -> bytes:
+    """Return a page as it is sent to who takes no gzip."""
+    return b"".join(page.pieces())
+
+
+def page_of(text: bytes) -> Page:
+    """Return a page as it is kept."""
+    return Page(gzip.compress(text), len(text))
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,42 @@ Answer = tuple[int, object]
 EVENT_PAGE = 50
 _NOT_READY: Answer = (503, {"message": "Database is not available"})
 _FORBIDDEN: Answer = (403, {"detail": "Forbidden"})
+
+
+_HEARD = "2026-11-21T12:00:30Z"
+# What does not change while a test runs: one of each, by the route of its list.
+_LISTS: dict[str, list[Row]] = {
+    "work_pools/filter": [
+        {
+            "name": "default",
+            "type": "process",
+            "base_job_template": {"variables": {"password": "hunter2"}},
+            "is_paused": False,
+            "concurrency_limit": 10,
+            "active_slots": 2,
+            "status": "READY",
+        }
+    ],
+    "work_pools/default/workers/filter": [
+        {"name": "w1", "last_heartbeat_time": _HEARD, "status": "ONLINE"}
+    ],
+    "work_queues/filter": [
+        {
+            "name": "default",
+            "work_pool_name": "default",
+            "is_paused": False,
+            "concurrency_limit": 4,
+            "active_slots": 2,
+            "priority": 1,
+            "last_polled": _HEARD,
+            "status": "READY",
+        }
+    ],
+    "v2/concurrency_limits/filter": [
+        {"name": "api", "limit": 5, "active": True, "active_slots": 1, "slot_decay_per_second": 0.0}
+    ],
+    "concurrency_limits/filter": [],
+}
 
 
 @dataclass
@@ -38,6 +75,7 @@ class RecordedPrefect:
     flow_runs: list[Row] = field(default_factory=list)
     task_runs: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
+    automations: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.flow = {"id": uuid4(), "name": "etl", "tags": []}
@@ -67,22 +105,39 @@ class RecordedPrefect:
         identity: UUID = run["id"]
         return identity
 
+    def add_automation(self, name: str, *, enabled: bool = True) -> UUID:
+        """Add an automation."""
+        identity = uuid4()
+        self.automations.append(
+            {"id": identity, "name": name, "enabled": enabled, "trigger": {"type": "event"}}
+        )
+        return identity
+
+    def add_event(self, name: str, at: datetime, **resource: str) -> None:
+        """Add an event that happened at *at*; an underscore in a label's name stands for a dot."""
+        labels = {key.replace("_", "."): value for key, value in resource.items()}
+        row = {"id": uuid4(), "occurred": at, "received": at, "event": name, "resource": labels}
+        self.events.append({**row, "related": [], "payload": {}})
+
     def answer(self, route: str, query: str, body: bytes) -> Answer:
         """Return the status and the JSON value for one request; *route* has no leading slash."""
         asked: Row = json.loads(body) if body else {}
-        if _refused(asked.get("task_runs", {})):
-            return 422, {"exception_message": "Invalid request received."}
+        if route in _LISTS:
+            return self._part(_LISTS[route], asked)
         fixed: dict[str, Answer] = {
             "admin/version": (200, "3.8.8"),
             "ready": (200, {"message": "OK"}) if self.ready else _NOT_READY,
             "csrf-token": (200, {"token": "0123456789abcdef"}),
         }
         match route.split("/"):
-            case ["events", "filter"]:
-                return self._event_page(asked["filter"], 0, asked.get("limit", EVENT_PAGE))
-            case ["events", "filter", "next"]:
-                return self._next_event_page(query)
-            case [("flows" | "deployments" | "flow_runs" | "task_runs") as kind, "filter"]:
+            case ["task_runs", _] if _refused(asked.get("task_runs", {})):
+                return 422, {"exception_message": "Invalid request received."}
+            case ["events", *_]:
+                return self._events(route, query, asked)
+            case [
+                ("automations" | "flows" | "deployments" | "flow_runs" | "task_runs") as kind,
+                "filter",
+            ]:
                 return self._page(kind, asked)
             case [("flow_runs" | "task_runs") as kind, "count"]:
                 return 200, len(self._matching(kind, asked))
@@ -90,18 +145,24 @@ class RecordedPrefect:
                 return fixed.get(route, (404, {"detail": "Not Found"}))
 
     def _matching(self, kind: str, asked: Row) -> list[Row]:
-        rows: list[Row] = getattr(self, kind)
-        return [row for row in rows if _matches(row, asked.get(kind, {}))]
+        rows: list[Row] = [row for row in getattr(self, kind) if _matches(row, asked.get(kind, {}))]
+        if kind == "task_runs" and "flow_runs" in asked:
+            runs = {row["id"] for row in self._matching("flow_runs", asked)}
+            return [row for row in rows if row["flow_run_id"] in runs]
+        return rows
 
     def _page(self, kind: str, asked: Row) -> Answer:
-        limit = asked.get("limit", self.page_limit)
-        if limit > self.page_limit:
-            detail = f"Invalid limit: must be less than or equal to {self.page_limit}."
-            return 422, {"detail": detail}
         by, _, direction = asked.get("sort", "NAME_ASC").lower().rpartition("_")
         rows = self._matching(kind, asked)
         empty = datetime.min.replace(tzinfo=UTC)
         rows.sort(key=lambda row: row.get(by) or empty, reverse=direction == "desc")
+        return self._part(rows, asked)
+
+    def _part(self, rows: Sequence[Row], asked: Row) -> Answer:
+        limit = asked.get("limit", self.page_limit)
+        if limit > self.page_limit:
+            detail = f"Invalid limit: must be less than or equal to {self.page_limit}."
+            return 422, {"detail": detail}
         start = asked.get("offset", 0)
         return 200, rows[start : start + limit]
 
@@ -112,9 +173,27 @@ class RecordedPrefect:
             return _FORBIDDEN
         return self._event_page(where, start, limit)
 
+    def _events(self, route: str, query: str, asked: Row) -> Answer:
+        if route == "events/filter":
+            return self._event_page(asked["filter"], 0, asked.get("limit", EVENT_PAGE))
+        if route == "events/filter/next":
+            return self._next_event_page(query)
+        return self._event_counts(asked["filter"])
+
+    def _event_counts(self, where: Row) -> Answer:
+        names = Counter(event["event"] for event in self.events if _event_matches(event, where))
+        return 200, [
+            {"value": name, "label": name, "count": number, "start_time": at, "end_time": at}
+            for name, number in names.items()
+            for at in [where["occurred"]["since"]]
+        ]
+
     def _event_page(self, where: Row, start: int, limit: int) -> Answer:
         rows = [event for event in self.events if _event_matches(event, where)]
         rows.sort(key=lambda event: event["occurred"], reverse=where.get("order") != "ASC")
+        if where.get("resource", {}).get("distinct"):
+            first = {_resource_id(event): event for event in reversed(rows)}
+            rows = [event for event in rows if first[_resource_id(event)] is event]
         page, end = rows[start : start + limit], start + limit
         token = b64encode(json.dumps([where, end, limit]).encode()).decode()
         # The address that Prefect believes it has, which nobody outside can reach.
@@ -150,6 +229,7 @@ def _event(run: Row, at: datetime) -> Row:
     return {
         "id": uuid4(),
         "occurred": at,
+        "received": at,
         "event": f"prefect.flow-run.{name}",
         "resource": {"prefect.resource.id": f"prefect.flow-run.{run['id']}"},
         "related": [
@@ -208,10 +288,16 @@ def _holds(value: object, operator: str, wanted: object) -> bool:
             raise ValueError(operator)
 
 
+def _resource_id(event: Row) -> object:
+    return event["resource"]["prefect.resource.id"]
+
+
 def _event_matches(event: Row, where: Row) -> bool:
     named = where.get("event", {})
     return (
         all(_holds(event["occurred"], *test) for test in where.get("occurred", {}).items())
         and event["event"].startswith(tuple(named.get("prefix", [""])))
+        and event["event"] in named.get("name", [event["event"]])
+        and _resource_id(event) in where.get("resource", {}).get("id", [_resource_id(event)])
         and event["event"] not in named.get("exclude_name", [])
     )

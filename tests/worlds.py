@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +13,11 @@ from prometheus_client.core import Metric
 
 from contexts import context_of, ledger_of, settings_of
 from fakes import START_US, FakePrefect, after_seconds, flow_run_event
+from fronts import plain
 from prefect_exporter.collectors.base import Collector, Context, StateT
 from prefect_exporter.exposition import assemble, render
 from prefect_exporter.facts import Series
-from prefect_exporter.metrics import Histogram, Labels
+from prefect_exporter.metrics import Family, Histogram, Labels
 from prefect_exporter.moments import SECOND
 from prefect_exporter.wire import Deployment, FlowRun, State, TaskRun
 
@@ -119,9 +120,14 @@ def tell(prefect: FakePrefect, row: FlowRun, before: str = "RUNNING", late: floa
     prefect.event_rows.append((prefect.now_us + round(late * SECOND), event))
 
 
-def deployment(number: int, name: str, flow: UUID = FLOW) -> Deployment:
+def deployment(
+    number: int,
+    name: str,
+    flow: UUID = FLOW,
+    **fields: Any,  # noqa: ANN401  # the row's own fields
+) -> Deployment:
     """Return a deployment."""
-    return Deployment(deployment_id(number), name, flow)
+    return Deployment(deployment_id(number), name, flow, **fields)
 
 
 @contextmanager
@@ -163,4 +169,16 @@ def histogram(context: Context, series: Series) -> Histogram:
 
 def text_of(*metrics: Metric) -> str:
     """Return metrics as the text format has them."""
-    return assemble(1, [render(metric) for metric in metrics]).text.decode()
+    return plain(assemble(1, [render(metric) for metric in metrics]).text).decode()
+
+
+def samples(families: Iterable[Family[StateT]], state: StateT) -> dict[str, float]:
+    """Return the values that a state shows by name and labels, those in order and no target."""
+    return {
+        f"{family.name}{{{','.join(sorted(labels))}}}": value
+        for family in families
+        for values, value in family.read(state)
+        for labels in [
+            [f'{label}="{text}"' for label, text in zip(family.labels, values, strict=True)]
+        ]
+    }

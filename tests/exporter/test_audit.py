@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import START_US, FakePrefect
-from prefect_exporter.collectors.audits import Audits, flow_run_audit, task_run_audit
+from prefect_exporter.collectors.audits import Audits, FlowRunAudit, TaskRunAudit
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector
 from prefect_exporter.collectors.task_runs import FINISHED as TASKS_FINISHED
@@ -40,7 +40,7 @@ def poll_rows(context: Context) -> None:
 
 def audit(context: Context, previous: Audits | None = None) -> Audits:
     """Audit the flow runs."""
-    return poll(flow_run_audit(context.settings), context, previous)
+    return poll(FlowRunAudit(context.settings), context, previous)
 
 
 def at(prefect: FakePrefect, seconds: float) -> None:
@@ -79,7 +79,7 @@ def test_late_task_run_is_found(prefect: FakePrefect, context: Context) -> None:
     for seconds in (905, 915):
         at(prefect, seconds)
         poll(rows, context)
-    audited = poll(task_run_audit(context.settings), context)
+    audited = poll(TaskRunAudit(context.settings), context)
 
     assert 1 == audited.corrections
     assert 2.0 == total(context, TASKS_FINISHED.name)

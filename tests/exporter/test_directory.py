@@ -126,6 +126,16 @@ def test_flows_of_runs_are_asked_in_pages_and_once(prefect: Counting, context: C
     assert (2, 2) == (asked, prefect.asked.count("flow_runs/filter"))
 
 
+def test_every_run_is_found_where_pages_are_small(prefect: Counting, context: Context) -> None:
+    """A server that gives fewer rows at once than were asked for by id is asked for the rest."""
+    prefect.page_size = 3
+    put(prefect, *(flow_run(number, flow_id=MANY[0]) for number in range(10)))
+
+    names = run(context.directory.flows_of_runs({run_id(number) for number in range(10)}))
+
+    assert {"flow 1"} == set(names.values())
+
+
 def test_run_that_is_gone_has_a_name(context: Context) -> None:
     """A task run may outlive its flow run."""
     assert {run_id(1): DELETED} == run(context.directory.flows_of_runs([run_id(1)]))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import START_US, FakePrefect, after_seconds
-from prefect_exporter.collectors.audits import flow_run_audit
+from prefect_exporter.collectors.audits import FlowRunAudit
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_run_events import FlowRunEventCollector, FlowRunEvents
 from prefect_exporter.collectors.flow_runs import FINISHED, RETRIES, FlowRunCollector
@@ -276,7 +276,7 @@ def test_events_older_than_the_keys_do_not_count(tmp_path: Path, prefect: FakePr
             put(prefect, row)
             prefect.now_us += SECOND
             poll_rows(context)
-            poll(flow_run_audit(context.settings), context)
+            poll(FlowRunAudit(context.settings), context)
         state = settle(prefect, context)
         settle(prefect, context, state)
 

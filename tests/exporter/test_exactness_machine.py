@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from contexts import TARGET, context_of, ledger_of, settings_of
 from fakes import START_US, Crash, FakePrefect, flow_run_event
-from prefect_exporter.collectors.audits import flow_run_audit
+from prefect_exporter.collectors.audits import FlowRunAudit
 from prefect_exporter.collectors.flow_run_events import FlowRunEventCollector, FlowRunEvents
 from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector, duration
 from prefect_exporter.facts import Change, Cursor, Series
@@ -97,7 +97,7 @@ class Exporter(RuleBasedStateMachine):
         self.context = context_of(self.prefect, self.ledger, SETTINGS)
         self.rows = FlowRunCollector(SETTINGS)
         self.events = FlowRunEventCollector(SETTINGS)
-        self.audit = flow_run_audit(SETTINGS)
+        self.audit = FlowRunAudit(SETTINGS)
         self.events_state: FlowRunEvents | None = None
 
     def _run(self, poll: object) -> object:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from certificates import certificate
 from fronts import STARTING, FakeService, exposition, status
@@ -171,7 +172,7 @@ def test_whole_answer_over_a_socket_is_reported() -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             headers = {"Accept-Encoding": "identity"}
             answer = await client.get("/metrics", headers=headers)
-            assert service.published.text == answer.content
+            assert b"".join(service.published.text.pieces()) == answer.content
 
     asyncio.run(visit(settings_for(port), service, act))
 
@@ -192,6 +193,80 @@ def test_taken_port_is_told_before_the_ledger_is_opened() -> None:
     )
     assert expected == str(caught.value)
     assert [] == service.story
+
+
+def test_metrics_answer_at_an_address_of_their_own(tmp_path: Path) -> None:
+    """With two addresses each has its part and the health answers, under one TLS and one auth."""
+    cert, key = certificate(tmp_path)
+    pages, scrapes = free_port(), free_port()
+    settings = settings_for(
+        pages,
+        METRICS_ADDRESS=f"127.0.0.1:{scrapes}",
+        BEARER_TOKEN="token-1",  # noqa: S106 - a sample
+        TLS_CERT_FILE=str(cert),
+        TLS_KEY_FILE=str(key),
+    )
+    found: dict[str, list[int]] = {}
+
+    async def act() -> None:
+        trusting = ssl.create_default_context(cafile=cert)
+        async with httpx.AsyncClient(verify=trusting) as client:
+            for path in ("/", "/metrics", "/healthz", "/readyz"):
+                found[path] = [
+                    (
+                        await client.get(f"https://127.0.0.1:{port}{path}", headers=headers)
+                    ).status_code
+                    for port in (pages, scrapes)
+                    for headers in ({}, {"Authorization": "Bearer token-1"})
+                ]
+
+    service = FakeService()
+    took = asyncio.run(visit(settings, service, act))
+
+    assert {
+        "/": [401, 200, 404, 404],
+        "/metrics": [404, 404, 401, 200],
+        "/healthz": [200, 200, 200, 200],
+        "/readyz": [200, 200, 200, 200],
+    } == found
+    assert ["opened", "polls", "polls ended", "closed"] == service.story
+    assert took < DEADLINE
+    for port in (pages, scrapes):
+        bind(Address("127.0.0.1", port)).close()
+
+
+def test_taken_metrics_port_is_told_before_the_ledger_is_opened() -> None:
+    """The line names the setting whose address is taken, and the other port is free again."""
+    service = FakeService()
+    pages = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        settings = settings_for(pages, METRICS_ADDRESS=f"127.0.0.1:{port}")
+        with pytest.raises(CannotListen, match=r"give PREFECT_EXPORTER_METRICS_ADDRESS an"):
+            asyncio.run(serve(settings, service))
+
+    assert [] == service.story
+    bind(Address("127.0.0.1", pages)).close()
+
+
+def test_one_address_by_two_names_is_told() -> None:
+    """An address that is another's in other words is found when it is bound."""
+    port = free_port()
+    settings = settings_for(port, METRICS_ADDRESS=f"localhost:{port}")
+
+    with pytest.raises(CannotListen, match=r"METRICS_ADDRESS an address that is free"):
+        asyncio.run(serve(settings, FakeService()))
+
+
+def test_same_address_twice_is_a_bad_setting() -> None:
+    """The same address for both is one line that names both settings, before anything is bound."""
+    with pytest.raises(ValidationError) as caught:
+        settings_for(9877, METRICS_ADDRESS="127.0.0.1:9877")
+
+    assert (
+        "PREFECT_EXPORTER_METRICS_ADDRESS is PREFECT_EXPORTER_LISTEN_ADDRESS (127.0.0.1:9877); "
+        "give another port, or leave it out to have both there"
+    ) == str(caught.value.errors()[0]["ctx"]["error"])
 
 
 def test_second_listener_on_a_port_is_refused() -> None:

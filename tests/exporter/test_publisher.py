@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from contexts import context_of, ledger_of, settings_of
 from fakes import FakePrefect
+from fronts import plain
 from prefect_exporter.collectors import build
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_runs import FINISHED
@@ -71,7 +72,7 @@ class Scene:
         """Publish, and return the samples by their name and labels but the target."""
         run(self.publisher.publish())
         samples: dict[str, float] = {}
-        for family in text_string_to_metric_families(self.publisher.current.text.decode()):
+        for family in text_string_to_metric_families(plain(self.publisher.current.text).decode()):
             for sample in family.samples:
                 labels = [value for name, value in sample.labels.items() if name != "target"]
                 samples[" ".join([sample.name, *sorted(labels)])] = sample.value
@@ -210,6 +211,28 @@ def test_restart_keeps_back_what_was_held(tmp_path: Path, prefect: FakePrefect) 
         scene = scene_of(context)
 
         assert 0.0 == scene.ends()
+
+
+def test_family_of_two_targets_is_shown_once(tmp_path: Path, prefect: FakePrefect) -> None:
+    """A family is one family by its name, whatever each target's collector says of it."""
+    with collecting(tmp_path, prefect) as context:
+        runners = []
+        for target in ("one", "two"):
+            collector = Odd(help=f"Of {target}.")
+            outages = Outages(target, lambda: 0.0)
+            runners.append(Runner(collector, replace(context, target=target), outages))
+            run(runners[-1].tick())
+        traffics = {"one": Traffic(), "two": Traffic()}
+        publisher = Publisher(runners, traffics, context.store, hold_seconds=HOLD)
+        run(publisher.publish())
+        lines = plain(publisher.current.text).decode().splitlines()
+
+        assert ["# HELP odd Of one.", "# TYPE odd gauge"] == [
+            line for line in lines if line.startswith("#") and line.split()[2] == "odd"
+        ]
+        assert ['odd{target="one"} 1.0', 'odd{target="two"} 1.0'] == [
+            line for line in lines if line.startswith("odd{")
+        ]
 
 
 class StubbornLedger(Ledger):
@@ -357,7 +380,9 @@ class Odd:
 
     broken: bool = False
     truncated: bool = False
+    folded: int = 0
     name: str = "odd"
+    help: str = "Odd."
     required: bool = False
     counted: tuple[Counted, ...] = ()
     interval_seconds: float = 15.0
@@ -365,11 +390,11 @@ class Odd:
     @property
     def families(self) -> tuple[Family[Odd], ...]:
         """Return the family."""
-        return (Family("odd", Kind.GAUGE, "Odd.", (), _read_odd),)
+        return (Family("odd", Kind.GAUGE, self.help, (), _read_odd),)
 
     async def poll(self, context: Context, previous: Odd | None) -> Odd:
-        """Return itself."""
-        return self
+        """Return what it is now."""
+        return replace(self)
 
 
 def _read_odd(state: Odd) -> Samples:
@@ -390,15 +415,18 @@ def test_defect_in_rendering_keeps_what_was_shown(tmp_path: Path, prefect: FakeP
         run(publisher.publish())
         shown = publisher.current
         odd.broken = True
+        run(runner.tick())
         with capture_logs() as logs:
             run(poke_until(publisher, runner, lambda: bool(logs)))
         kept = publisher.current
         odd.broken = False
+        run(runner.tick())
         run(poke_until(publisher, runner, lambda: publisher.current is not kept))
 
         assert shown is kept
         assert ["publication.failed"] == [line["event"] for line in logs]
-        assert set(shown.text.splitlines()[:4]) == set(publisher.current.text.splitlines()[:4])
+        before, after = plain(shown.text), plain(publisher.current.text)
+        assert set(before.splitlines()[:4]) == set(after.splitlines()[:4])
 
 
 async def poke_until(publisher: Publisher, runner: Runner[Odd], holds: Callable[[], bool]) -> None:

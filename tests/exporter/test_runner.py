@@ -44,6 +44,7 @@ class Number:
 
     value: int
     truncated: bool = False
+    folded: int = 0
 
 
 @dataclass
@@ -371,3 +372,39 @@ def test_defect_is_logged_with_its_trace_once(context: Context, prefect: FakePre
         ticks(runner, 3)
 
     assert [KeyError] == [type(line["exc_info"]) for line in logs]
+
+
+LACKING = Rejected("numbers/filter", "HTTP status 404", status=404)
+
+
+def test_missing_route_is_no_failure(context: Context, prefect: FakePrefect) -> None:
+    """What Prefect does not have is told once, counts as neither, and is asked again later."""
+    numbers = Scripted(prefect, [LACKING, LACKING], required=False)
+    runner = Runner(numbers, context, Outages("test", context.monotonic))
+
+    with capture_logs() as logs:
+        run(runner.tick())
+        run(runner.tick())
+
+    status = runner.status()
+    assert (False, None, None) == (status.supported, status.succeeded, status.error)
+    assert {"success": 0, "failure": 0} == runner.polls
+    assert ["collector.unsupported"] == [line["event"] for line in logs]
+    run(runner.tick())
+    assert (True, True) == (runner.status().supported, runner.status().succeeded)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_missing_route_that_matters_is_a_failure(
+    context: Context, prefect: FakePrefect, *, required: bool
+) -> None:
+    """A required collector needs its route, and one that was there has not merely been lacking."""
+    numbers = Scripted(prefect, [LACKING] if required else [None, LACKING], required=required)
+    runner = Runner(numbers, context, Outages("test", context.monotonic))
+
+    with capture_logs():
+        for _ in range(1 if required else 2):
+            run(runner.tick())
+
+    status = runner.status()
+    assert (True, False, "not_found") == (status.supported, status.succeeded, status.error_kind)

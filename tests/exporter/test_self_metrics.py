@@ -14,9 +14,10 @@ from prefect_exporter import __version__
 from prefect_exporter.collectors import build
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.errors import Unreachable
-from prefect_exporter.moments import SECOND
+from prefect_exporter.moments import SECOND, moment
 from prefect_exporter.runner import Outages, Runner
 from prefect_exporter.self_metrics import COLLECTOR_FAMILIES, PROCESS_FAMILIES, Process
+from prefect_exporter.status import Configuration
 from worlds import collecting, prefect_of, run, text_of
 
 
@@ -35,6 +36,9 @@ def runner_of(context: Context) -> Runner[Any]:
     """Return the runner of one collector."""
     (collector,) = (each for each in build(context.settings) if each.name == "flow_runs_late")
     return Runner(collector, context, Outages("test", lambda: 0.0))
+
+
+RELOADED = "prefect_exporter_config_last_reload_success_timestamp_seconds"
 
 
 def lines(runner: Runner[Any]) -> dict[str, float]:
@@ -58,6 +62,8 @@ def test_good_poll_is_told(context: Context, prefect: FakePrefect) -> None:
         'prefect_exporter_collector_polls_total{status="success",target="test"}': 1.0,
         'prefect_exporter_collector_polls_total{status="failure",target="test"}': 0.0,
         "prefect_exporter_truncated": 0.0,
+        "prefect_exporter_folded": 0.0,
+        "prefect_exporter_collector_supported": 1.0,
     } == lines(runner)
 
 
@@ -88,7 +94,11 @@ def test_collector_that_never_polled_tells_no_success(context: Context) -> None:
 def test_ledger_is_told() -> None:
     """Size, series, what is held, and whether a damaged ledger was replaced."""
     process = Process(
-        ledger_bytes=4096, series=10, held_series=3, ledger_replaced_seconds=1_795_262_400.0
+        ledger_bytes=4096,
+        series=10,
+        held_series=3,
+        ledger_replaced_seconds=1_795_262_400.0,
+        configuration=Configuration(moment(START_US), ("targets.yaml: line 1: …",)),
     )
     text = text_of(*(each.fill([("test", process)]) for each in PROCESS_FAMILIES))
 
@@ -98,4 +108,6 @@ def test_ledger_is_told() -> None:
         'prefect_exporter_series{target="test"} 10.0',
         'prefect_exporter_held_series{target="test"} 3.0',
         'prefect_exporter_ledger_replaced_timestamp_seconds{target="test"} 1.7952624e+09',
+        'prefect_exporter_config_reload_success{target="test"} 0.0',
+        f'{RELOADED}{{target="test"}} 1.7952624e+09',
     ] == [line for line in text.splitlines() if not line.startswith("#")]

@@ -12,10 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from fronts import FAILING, NOW, STARTING, WORKING, FakeService, status
-from prefect_exporter.server import OPENMETRICS_TYPE, TEXT_TYPE, Auth, create_app
+from prefect_exporter.exposition import Page
+from prefect_exporter.server import METRICS, OPENMETRICS_TYPE, PAGE, TEXT_TYPE, Auth, create_app
+from prefect_exporter.status import Configuration, Status, TargetStatus
 
 PROMETHEUS_ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -27,6 +30,11 @@ BEARER = Auth(bearer=SecretStr("token-1"))
 BOTH = Auth(basic=SecretStr("me:pässword"), bearer=SecretStr("token-1"))
 
 
+def plain(page: Page) -> bytes:
+    """Return a page as it was before it was zipped."""
+    return b"".join(page.pieces())
+
+
 def ask(
     service: FakeService,
     path: str,
@@ -36,9 +44,17 @@ def ask(
     headers: dict[str, str] | None = None,
 ) -> httpx.Response:
     """Return the answer to one request."""
+    app = create_app(service, auth=auth or Auth())
+    return ask_of(app, path, method=method, headers=headers)
+
+
+def ask_of(
+    app: FastAPI, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """Return the application's answer to one request."""
 
     async def exchange() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(service, auth=auth or Auth()))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
             return await client.request(method, path, headers=headers)
 
@@ -71,7 +87,7 @@ def test_metrics_come_in_the_format_that_is_preferred(accept: str, expected: str
     assert expected == answer.headers["content-type"]
     is_openmetrics = expected == OPENMETRICS_TYPE
     body = service.published.openmetrics if is_openmetrics else service.published.text
-    assert body == answer.content
+    assert plain(body) == answer.content
 
 
 @pytest.mark.parametrize(
@@ -88,7 +104,7 @@ def test_metrics_are_zipped_only_where_asked(encoding: str, zipped: bool, accept
     assert ("gzip" if zipped else None) == answer.headers.get("content-encoding")
     assert "Accept, Accept-Encoding" == answer.headers["vary"]
     expected = service.published.text if "plain" in accept else service.published.openmetrics
-    assert expected == answer.content
+    assert plain(expected) == answer.content
 
 
 def test_whole_answer_is_reported_once() -> None:
@@ -145,7 +161,7 @@ def test_scraper_that_hangs_up_is_not_reported() -> None:
 
     asyncio.run(app(scope, receive, send))
 
-    assert service.published.text == sent[1]["body"]
+    assert plain(service.published.text) == sent[1]["body"]
     assert [] == service.scrapes
 
 
@@ -258,13 +274,168 @@ def test_head_answers_as_get(path: str) -> None:
     assert "content-length" in head.headers
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz", "/nothing"])
-def test_answers_are_neither_sniffed_nor_kept(path: str) -> None:
-    """Every answer forbids guessing its type and keeping it."""
-    answer = ask(FakeService(), path)
+SAFE = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 
-    assert "nosniff" == answer.headers["x-content-type-options"]
-    assert "no-store" == answer.headers["cache-control"]
+
+@pytest.mark.parametrize(
+    ("expected", "method", "path", "auth"),
+    [
+        (200, "GET", "/metrics", Auth()),
+        (200, "HEAD", "/metrics", Auth()),
+        (200, "GET", "/healthz", Auth()),
+        (200, "GET", "/readyz", Auth()),
+        (404, "GET", "/readyz?target=no", Auth()),
+        (404, "GET", "/nothing", Auth()),
+        (405, "POST", "/metrics", Auth()),
+        (401, "GET", "/metrics", BASIC),
+        (401, "GET", "/", BEARER),
+    ],
+)
+def test_every_answer_tells_browsers_to_keep_out(
+    expected: int, method: str, path: str, auth: Auth
+) -> None:
+    """No answer, a refusal included, may be sniffed, kept, framed or read by another site."""
+    answer = ask(FakeService(), path, method=method, auth=auth)
+
+    assert expected == answer.status_code
+    assert SAFE == {name: answer.headers.get(name) for name in SAFE}
+    assert "strict-transport-security" not in answer.headers
+
+
+def test_page_has_the_same_headers_and_a_policy_of_its_own() -> None:
+    """The page differs in its content policy alone, which forbids framing too."""
+    headers = ask(FakeService(), "/").headers
+
+    same = SAFE.keys() - {"content-security-policy"}
+    assert {name: SAFE[name] for name in same} == {name: headers.get(name) for name in same}
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_defect_is_a_plain_500() -> None:
+    """An error that nobody expected shows nothing of itself, under the same headers."""
+
+    class Broken(FakeService):
+        def status(self) -> Status:
+            raise ZeroDivisionError("hunter2")
+
+    answer = ask(Broken(), "/")
+
+    assert (500, "Internal Server Error\n") == (answer.status_code, answer.text)
+    assert SAFE == {name: answer.headers.get(name) for name in SAFE}
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+def test_other_methods_are_told_which_there_are(path: str) -> None:
+    """A 405 names both methods."""
+    answer = ask(FakeService(), path, method="DELETE")
+
+    expected = (405, "GET, HEAD", "Method Not Allowed\n")
+    assert expected == (answer.status_code, answer.headers["allow"], answer.text)
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [((METRICS,), {METRICS}), ((PAGE,), {PAGE}), ((METRICS, PAGE), {METRICS, PAGE})],
+    ids=["metrics", "page", "both"],
+)
+def test_parts_are_served_apart(parts: tuple[str, ...], found: set[str]) -> None:
+    """What is not among the parts is not there; the health answers always are."""
+    paths = (METRICS, PAGE, "/healthz", "/readyz")
+    app = create_app(FakeService(), auth=Auth(), parts=parts)
+    answers = {path: ask_of(app, path).status_code for path in paths}
+
+    expected = {path: 200 if path in found else 404 for path in (METRICS, PAGE)}
+    assert {**expected, "/healthz": 200, "/readyz": 200} == answers
+
+
+def test_page_links_to_no_metrics_elsewhere() -> None:
+    """Where metrics are bound apart, the page has no link that would lead to nothing."""
+    text = ask_of(create_app(FakeService(), auth=Auth(), parts=(PAGE,)), "/").text
+
+    assert {"healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
+
+
+TWO = replace(
+    status(WORKING, replace(FAILING, target="cloud")),
+    targets=(
+        TargetStatus("default", "http://127.0.0.1:4200/api", "3.8.8"),
+        TargetStatus("cloud", "https://api.prefect.cloud", None),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", (503, "cloud/task_runs: last read Prefect 32 min ago (unauthorized)\n")),
+        ("?target=default", (200, "ready\n")),
+        ("?target=cloud", (503, "cloud/task_runs: last read Prefect 32 min ago (unauthorized)\n")),
+        ("?target=other", (404, "no target is called 'other'\n")),
+        ("?target=", (404, "no target is called ''\n")),
+        ("?target=%C3%A9", (404, "no target is called '\\xe9'\n")),
+        ("?target=%0Aready%1B%E2%80%AE", (404, "no target is called '\\nready\\x1b\\u202e'\n")),
+        ("?target=" + "x" * 5_000, (404, f"no target is called '{'x' * 63}'\n")),
+    ],
+    ids=["all", "ready", "not ready", "unknown", "empty", "foreign", "control", "long"],
+)
+def test_readiness_of_one_target(query: str, expected: tuple[int, str]) -> None:
+    """`/readyz?target=` asks of one target alone; an unknown one is one short, plain line."""
+    answer = ask(FakeService(now=TWO), f"/readyz{query}", auth=BOTH)
+
+    assert expected == (answer.status_code, answer.text)
+
+
+def test_page_groups_collectors_by_target_worst_first() -> None:
+    """With several targets the one that fails comes first, each with words for all of it."""
+    text = ask(FakeService(now=TWO), "/").text
+
+    heads = re.findall(r'<h3><span class="dot (\w+)"></span>(\w+) <span[^>]*>([^<]+)<', text)
+    assert [
+        ("bad", "cloud", "1 of 1 collectors fails"),
+        ("good", "default", "Everything works"),
+    ] == heads
+
+
+def test_page_of_one_target_has_no_groups() -> None:
+    """With one target there is one table, without a heading of its own."""
+    assert "<h3>" not in ask(FakeService(), "/").text
+
+
+def test_page_tells_a_configuration_that_cannot_be_used() -> None:
+    """Each problem of a new configuration stands on the page, with the age of what goes on."""
+    problems = ("targets.yaml:3: no <name>", "targets.yaml:9: no url")
+    broken = Configuration(NOW - timedelta(hours=3), problems)
+
+    text = ask(FakeService(now=replace(status(WORKING), configuration=broken)), "/").text
+
+    assert "What was read 3 h ago goes on." in text
+    assert "<li>targets.yaml:3: no &lt;name&gt;</li>" in text
+    assert "<li>targets.yaml:9: no url</li>" in text
+
+
+def test_page_is_silent_about_a_good_configuration() -> None:
+    """Where nothing is wrong with the configuration nothing is said of it."""
+    assert "configuration" not in ask(FakeService(), "/").text
+
+
+def test_lacking_collector_alarms_nobody() -> None:
+    """What the server does not have stands last, and the headline says that all works."""
+    lacking = replace(STARTING, name="automations", required=False, succeeded=None, supported=False)
+
+    text = ask(FakeService(now=status(lacking, WORKING)), "/").text
+
+    assert "</span>Everything works</h1>" in text
+    assert '<td class="state off">Not supported by this server</td>' in text
+    assert text.index("<code>flow_runs<") < text.index("<code>automations<")
 
 
 def test_page_lets_nothing_in_but_its_own_style() -> None:
@@ -378,6 +549,17 @@ def test_hostile_names_stay_text() -> None:
     assert text.count("&lt;script&gt;") >= 8
 
 
+def test_unseen_characters_are_spelled_out() -> None:
+    """What would reorder or hide text, or is no UTF-8 at all, is shown as its escape."""
+    hidden = "a\u202eb\x00c\x1bd\udcffe\u2028f"
+    now = replace(status(replace(FAILING, error=hidden)), ledger_path=hidden)
+
+    answer = ask(FakeService(now=now), "/")
+
+    assert 200 == answer.status_code
+    assert 2 == answer.text.count(r"a\u202eb\x00c\x1bd\udcffe\u2028f")
+
+
 def test_clock_that_went_back_is_no_age() -> None:
     """A last success in the future, after the clock was set back, reads as just now."""
     ahead = replace(WORKING, last_success=NOW + timedelta(hours=1))
@@ -399,5 +581,5 @@ def test_zipped_body_holds_the_same_metrics() -> None:
 
     sent = asyncio.run(raw())
 
-    assert service.published.text_gzip == sent
-    assert service.published.text == gzip.decompress(sent)
+    assert service.published.text.zipped == sent
+    assert plain(service.published.text) == gzip.decompress(sent)

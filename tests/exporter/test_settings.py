@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from certificates import certificate
+from contexts import settings_of
+from prefect_exporter import collectors
 from prefect_exporter.durations import format_duration, parse_duration
 from prefect_exporter.environment import BadSettings, describe, is_secret, load_settings
 from prefect_exporter.settings import Settings
@@ -63,7 +65,43 @@ BAD = [
         "0",
         "='0' is out of range; give a whole number from 1 to 100000",
     ),
-    ("EVENTS", "maybe", "='maybe' is neither true nor false; give true or false"),
+    (
+        "COLLECTORS",
+        "server",
+        (
+            "='server' says nothing of server; "
+            "give name=interval or name=off, such as workers=1m,automations=off"
+        ),
+    ),
+    (
+        "COLLECTORS",
+        "server=0",
+        (
+            "='server=0' has an interval that is out of range; "
+            "give name=interval or name=off, such as workers=1m,automations=off"
+        ),
+    ),
+    (
+        "TAG_LABELS",
+        "team,a b",
+        (
+            "='team,a b' has a tag 'a b' that does not fit a label; "
+            "give at most 10 keys of tags, such as team,tier"
+        ),
+    ),
+    (
+        "TAG_LABELS",
+        "cost-center,cost.center",
+        (
+            "='cost-center,cost.center' names two tags that make one label; "
+            "give at most 10 keys of tags, such as team,tier"
+        ),
+    ),
+    (
+        "FLOWS",
+        "etl-*,!",
+        "='etl-*,!' denies nothing; give shell patterns, such as etl-*,!etl-test-*; ! leaves out",
+    ),
     ("LISTEN_ADDRESS", ":9877", f"=':9877' names no host; {LISTEN_MEND}"),
     ("LISTEN_ADDRESS", "9877", f"='9877' has no port; {LISTEN_MEND}"),
     ("LISTEN_ADDRESS", "localhost:http", f"='localhost:http' has no port; {LISTEN_MEND}"),
@@ -211,7 +249,7 @@ def test_address_without_scheme_or_host_is_refused(
 def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bad values give two lines, so that one look mends both."""
     monkeypatch.setenv("PREFECT_EXPORTER_PAGE_SIZE", "0")
-    monkeypatch.setenv("PREFECT_EXPORTER_EVENTS", "2")
+    monkeypatch.setenv("PREFECT_EXPORTER_MAX_TASKS", "x")
 
     assert 2 == len(problems())
 
@@ -301,7 +339,9 @@ def test_good_values_become_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Text becomes seconds, numbers, truth values, addresses and bounds."""
     monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example:8443/api/")
     monkeypatch.setenv("PREFECT_EXPORTER_AUDIT_INTERVAL", "1m30s")
-    monkeypatch.setenv("PREFECT_EXPORTER_EVENTS", "OFF")
+    monkeypatch.setenv("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "YES")
+    monkeypatch.setenv("PREFECT_EXPORTER_COLLECTORS", "server=1m, deployments=OFF,")
+    monkeypatch.setenv("PREFECT_EXPORTER_TAG_LABELS", "team, cost-center")
     monkeypatch.setenv("PREFECT_EXPORTER_LISTEN_ADDRESS", "[::1]:9000")
     monkeypatch.setenv("PREFECT_EXPORTER_FLOW_RUN_BUCKETS", "0.5, 2m, 1d")
     monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", f'{{"X-Tenant": "{HIDDEN}"}}')
@@ -310,7 +350,9 @@ def test_good_values_become_typed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "https://prefect.example:8443/api" == settings.api_url
     assert 90.0 == settings.audit_interval_seconds
-    assert settings.events is False
+    assert settings.api_tls_insecure_skip_verify is True
+    assert {"server": 60.0, "deployments": None} == settings.collectors
+    assert ("team", "cost-center") == settings.tag_labels
     assert Address("::1", 9000) == settings.listen_address
     assert (0.5, 120.0, 86_400.0) == settings.flow_run_buckets
     assert HIDDEN == settings.connection().headers["X-Tenant"].get_secret_value()
@@ -409,7 +451,7 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
 
 def _documentation(field: FieldInfo) -> str:
     name = str(field.validation_alias)
-    default = "-" if field.default is None else f"`{field.default}`"
+    default = "-" if field.default in (None, "") else f"`{field.default}`"
     (accept,) = _accepts(field)
     secret = " **Secret.**" if is_secret(name) else ""
     return f"| `{name}` | {default} | {accept.words} | {field.description}{secret} |"
@@ -419,3 +461,23 @@ def _accepts(field: FieldInfo) -> Iterator[Accept]:
     arms = getattr(field.annotation, "__args__", ())
     nested = [item for arm in arms for item in getattr(arm, "__metadata__", ())]
     yield from (item for item in (*field.metadata, *nested) if isinstance(item, Accept))
+
+
+def test_collectors_are_switched_off_and_slowed() -> None:
+    """A collector that is off is not built; another interval is its own."""
+    settings = settings_of(COLLECTORS="server=1m,deployments=off")
+
+    built = {each.name: each.interval_seconds for each in collectors.build(settings)}
+
+    assert set(collectors.names()) - {"deployments"} == set(built)
+    assert (60.0, 15.0) == (built["server"], built["flow_runs"])
+
+
+def test_shard_beyond_their_number_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that counts from more than there are shards would read nothing, and says so."""
+    monkeypatch.setenv("PREFECT_EXPORTER_SHARD", "prefect-exporter-2")
+    monkeypatch.setenv("PREFECT_EXPORTER_SHARDS", "2")
+
+    assert (
+        "PREFECT_EXPORTER_SHARD is 2, but PREFECT_EXPORTER_SHARDS is 2; give a shard from 0 to 1",
+    ) == problems()

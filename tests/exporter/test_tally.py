@@ -7,9 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
+from prefect_exporter.facts import Add, Exemplar, Fact, Latest, Observe, Retried, Series
+from prefect_exporter.ledger.exemplars import MOST_SERIES
 from prefect_exporter.ledger.tally import Draft, Tally, empty_histogram
 from prefect_exporter.metrics import Counted, Histogram, Kind
+from prefect_exporter.traces import Trace
 
 ENDS = Counted("ends_total", Kind.COUNTER, "Ends.", ("flow",))
 LAST = Counted("last_seconds", Kind.GAUGE, "The last.", ("flow",))
@@ -179,3 +181,75 @@ def test_starts_beyond_those_counted_are_retries(
 def test_empty_histogram_fits_its_bounds() -> None:
     """There is one bucket a bound and one above them all."""
     assert Histogram((0, 0, 0), 0.0) == empty_histogram(SPENT)
+
+
+def example(value: float, at_us: int = 5) -> Exemplar:
+    """Return an exemplar of that value and time."""
+    return Exemplar(Trace("a" * 32, "b" * 16), value, at_us)
+
+
+@pytest.mark.parametrize(
+    ("series", "value", "place"),
+    [(COUNTER, 1.0, 0), (HISTOGRAM, 0.0, 0), (HISTOGRAM, 10.0, 1), (HISTOGRAM, 10.1, 2)],
+)
+def test_exemplar_stands_in_its_bucket(series: Series, value: float, place: int) -> None:
+    """An exemplar is shown where its observation was counted; a counter has one place."""
+    it = tally()
+    it.exemplify(series, example(value))
+
+    assert {place: example(value)} == it.exemplars(series)
+
+
+def test_newest_exemplar_stays() -> None:
+    """Of two exemplars of a bucket the later one is shown, as Prometheus has it."""
+    it = tally()
+    for value, at_us in ((2.1, 5), (2.2, 9), (2.3, 7), (2.4, 9), (99.0, 1)):
+        it.exemplify(HISTOGRAM, example(value, at_us))
+
+    assert {1: example(2.2, 9), 2: example(99.0, 1)} == it.exemplars(HISTOGRAM)
+
+
+def test_held_series_shows_no_exemplar() -> None:
+    """There is no example of what is not shown yet; with the value comes its exemplar."""
+    it = tally()
+    it.load(COUNTER, 3.0, released=False)
+    it.exemplify(COUNTER, example(1.0))
+    before = it.exemplars(COUNTER)
+    it.show(COUNTER)
+
+    assert ({}, {0: example(1.0)}) == (before, it.exemplars(COUNTER))
+
+
+def test_forgotten_series_has_no_exemplar() -> None:
+    """A series that comes back does not show an example of what was forgotten."""
+    it = tally()
+    it.load(COUNTER, 3.0, released=True)
+    it.exemplify(COUNTER, example(1.0))
+    it.forget(COUNTER)
+
+    assert {} == it.exemplars(COUNTER)
+
+
+def test_exemplars_are_bounded() -> None:
+    """Only the series that had an exemplar last keep theirs; who loses them has changed."""
+    it = tally()
+    series = [Series(ENDS.name, ("t", str(number))) for number in range(MOST_SERIES)]
+    for each in series:
+        it.exemplify(each, example(1.0))
+    it.exemplify(series[0], example(1.0, 6))
+    it.changes(ENDS.name)
+    it.exemplify(COUNTER, example(1.0))
+
+    assert [1, 0, 1] == [len(it.exemplars(each)) for each in (series[0], series[1], COUNTER)]
+    assert {COUNTER.labels, series[1].labels} == it.changes(ENDS.name)
+
+
+def test_draft_leaves_exemplars_to_the_commit() -> None:
+    """What a commit would show as examples is not shown before it is committed."""
+    it = tally()
+    draft = Draft(it)
+    effects = (Add(COUNTER, exemplar=example(1.0)), Observe(HISTOGRAM, 2.0, example(2.0)))
+    draft.take(Fact(UUID(int=1), 5, effects), 0)
+
+    assert ({}, {}) == (it.exemplars(COUNTER), it.exemplars(HISTOGRAM))
+    assert [(COUNTER, example(1.0)), (HISTOGRAM, example(2.0))] == draft.exemplars

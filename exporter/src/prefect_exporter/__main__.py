@@ -1,9 +1,11 @@
-"""The command line: ``prefect-exporter serve`` and ``prefect-exporter check-config``."""
+"""The command line: ``prefect-exporter serve``, ``check-config`` and ``discover``."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Iterable
 from enum import IntEnum
 
 import click
@@ -12,11 +14,14 @@ import structlog
 from prefect_exporter import __version__
 from prefect_exporter.advice import advice
 from prefect_exporter.client import PrefectClient
+from prefect_exporter.discover import Found, discover, starting_file
 from prefect_exporter.environment import BadSettings, describe, load_settings
 from prefect_exporter.errors import ApiError, ExporterError, LedgerError
 from prefect_exporter.listener import CannotListen, serve
 from prefect_exporter.logs import configure_logs
 from prefect_exporter.settings import Settings
+from prefect_exporter.shards import Shard, owner
+from prefect_exporter.targets import Targets, load_targets, reload_targets
 
 _EPILOG = """\
 Settings are environment variables. These matter most:
@@ -28,6 +33,7 @@ Settings are environment variables. These matter most:
   PREFECT_EXPORTER_LISTEN_ADDRESS  where /metrics is; 127.0.0.1:9877
   PREFECT_EXPORTER_STATE_PATH      the ledger; kept between restarts
   PREFECT_EXPORTER_POLL_INTERVAL   15s
+  PREFECT_EXPORTER_TARGETS_FILE    several servers or workspaces
 
 `prefect-exporter check-config` shows all of them, docs/configuration.md says what they mean.
 
@@ -64,28 +70,77 @@ def serve_command() -> None:
     # Here, so that the other commands do not wait for the import of everything.
     from prefect_exporter.service import Service  # noqa: PLC0415 - see above
 
-    asyncio.run(serve(settings, Service(settings)))
+    asyncio.run(serve(settings, Service(settings, reload_targets)))
 
 
 @cli.command("check-config")
-@click.option("--ask", is_flag=True, help="Also ask Prefect for its version.")
+@click.option("--ask", is_flag=True, help="Also ask each target for its version.")
 def check_config(*, ask: bool) -> None:
     """Show every setting, where it came from, and its value; secrets are masked."""
     settings = load_settings()
-    rows = [("SETTING", "FROM", "VALUE"), *describe(settings)]
-    name_width = max(len(name) for name, _, _ in rows)
-    for name, origin, value in rows:
-        click.echo(f"{name:{name_width}}  {origin:11}  {value}")
-    if ask:
-        click.echo(asyncio.run(_ask(settings)))
+    targets = load_targets(settings)
+    _table(("SETTING", "FROM", "VALUE"), describe(settings))
+    if settings.targets_file is not None:
+        shard = Shard(settings.shard, settings.shards)
+        click.echo()
+        _table(
+            ("TARGET", "READ BY", "URL"),
+            (
+                (each.name, f"shard {owner(each.name, shard.total)}", each.settings.api_url)
+                for each in targets.targets
+            ),
+        )
+    if ask and not asyncio.run(_ask_all(targets)):
+        sys.exit(Exit.UNEXPECTED)
 
 
-async def _ask(settings: Settings) -> str:
-    async with PrefectClient(settings.connection(), observe=lambda _exchange: None) as client:
-        version = await client.version()
-        ready = await client.ready()
+def _table(head: tuple[str, str, str], rows: Iterable[tuple[str, str, str]]) -> None:
+    rows = [head, *rows]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for first, second, third in rows:
+        click.echo(f"{first:{widths[0]}}  {second:{widths[1]}}  {third}")
+
+
+async def _ask_all(targets: Targets) -> bool:
+    """Print how each target answers, and return whether all do."""
+    click.echo()
+    answers = await asyncio.gather(*(_ask(target.settings) for target in targets.targets))
+    for target, (answers_well, line) in zip(targets.targets, answers, strict=True):
+        click.echo(line if len(answers) == 1 else f"{target.name}: {line}", err=not answers_well)
+    return all(answers_well for answers_well, _ in answers)
+
+
+async def _ask(settings: Settings) -> tuple[bool, str]:
+    try:
+        async with _client(settings) as client:
+            version = await client.version()
+            ready = await client.ready()
+    except ApiError as error:
+        return False, explain(error)[1][0]
     database = "reaches its database" if ready else "does NOT reach its database"
-    return f"\nPrefect {version} answers at {settings.api_url} and {database}."
+    return True, f"Prefect {version} answers at {settings.api_url} and {database}."
+
+
+def _client(settings: Settings) -> PrefectClient:
+    return PrefectClient(settings.connection(), observe=lambda _exchange: None)
+
+
+@cli.command("discover")
+def discover_command() -> None:
+    """Ask the Prefect that the variables name what it has, and print a targets file to edit.
+
+    Nothing is written but the text on standard output:
+
+        prefect-exporter discover > targets.yaml
+    """
+    settings = load_settings()
+    found = asyncio.run(_discover(settings))
+    click.echo(starting_file(found, settings, os.environ), nl=False)
+
+
+async def _discover(settings: Settings) -> Found:
+    async with _client(settings) as client:
+        return await discover(client, lambda told: click.echo(f"{told} …", err=True))
 
 
 def main() -> None:

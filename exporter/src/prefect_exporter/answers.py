@@ -185,7 +185,7 @@ def _why_unreadable(response: httpx.Response, error: Exception) -> str:
 
 async def _failure(route: str, response: httpx.Response) -> ApiError:
     status = response.status_code
-    reason = f"HTTP {status} {responses.get(status, '')}".rstrip() + _HINTS.get(status, "")
+    reason = f"HTTP {status} {responses.get(status, '')}".rstrip() + _hint(status, response)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return Redirected(route, f"HTTP {status} {_pointing(response)}")
     if status == HTTPStatus.TOO_MANY_REQUESTS or (
@@ -199,6 +199,12 @@ async def _failure(route: str, response: httpx.Response) -> ApiError:
             await _fill(problem, pieces, _PROBLEM_LIMIT)
         return _explained(route, reason, status, problem)
     return Rejected(route, reason, status=status)
+
+
+def _hint(status: int, response: httpx.Response) -> str:
+    if status == HTTPStatus.NOT_FOUND and "/workspaces/" in response.url.path:
+        return "; check the account and the workspace in PREFECT_API_URL"
+    return _HINTS.get(status, "")
 
 
 def _explained(route: str, reason: str, status: int, problem: bytearray) -> Rejected:

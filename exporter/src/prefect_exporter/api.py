@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from prefect_exporter.wire import Deployment, Event, Flow, FlowRun, TaskRun
+from prefect_exporter.wire import (
+    Automation,
+    ConcurrencyLimit,
+    Deployment,
+    Event,
+    Flow,
+    FlowRun,
+    TagLimit,
+    TaskRun,
+    Worker,
+    WorkPool,
+    WorkQueue,
+)
 
 RowT = TypeVar("RowT")
 
@@ -40,7 +52,9 @@ class RunFilter:
         state_types: Any of these, for example ``("RUNNING", "PENDING")``.
         not_state_names: None of these, for example ``("Scheduled",)``.
         ids: Any of these runs.
+        deployment_ids: Of any of these deployments; for flow runs.
         placeholders: For task runs: False leaves out the rows that only stand for a subflow.
+        of: For task runs: which flow runs they belong to.
     """
 
     ended: Interval | None = None
@@ -49,16 +63,32 @@ class RunFilter:
     state_types: tuple[str, ...] = ()
     not_state_names: tuple[str, ...] = ()
     ids: tuple[UUID, ...] = ()
+    deployment_ids: tuple[UUID, ...] = ()
     placeholders: bool = True
+    of: RunFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events, oldest first: names that start with *prefix* but are none of *without*."""
+    """Which events.
+
+    Args:
+        prefix: What their names start with; "" for all.
+        occurred: Bounds of their time.
+        without: None of these names.
+        names: Any of these names, which Prefect finds far faster than a prefix; () for all.
+        resources: Of any of these resources, for example ``prefect.flow-run.<id>``; () for all.
+        newest_first: The order; oldest first unless asked for.
+        one_each: Of each of *resources* only the event that comes first in that order.
+    """
 
     prefix: str
     occurred: Interval
     without: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    newest_first: bool = False
+    one_each: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +112,10 @@ class Api(Protocol):
     *sort* is one of Prefect's own names, such as ``END_TIME_DESC``.
     """
 
-    async def flow_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[FlowRun]:
-        """Return one page of flow runs."""
+    async def flow_runs(
+        self, where: RunFilter, sort: str, offset: int = 0, limit: int | None = None
+    ) -> Page[FlowRun]:
+        """Return one page of flow runs; *limit* asks for fewer of them."""
         ...
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
@@ -99,7 +131,7 @@ class Api(Protocol):
         ...
 
     async def events(self, where: EventFilter) -> Page[Event]:
-        """Return the first page of events, oldest first."""
+        """Return the first page of events."""
         ...
 
     async def more_events(self, token: str) -> Page[Event]:
@@ -116,6 +148,38 @@ class Api(Protocol):
 
     async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
         """Return *limit* deployments, by name; they are dear, about 20 ms each on the server."""
+        ...
+
+    async def count_events(self, where: EventFilter) -> Mapping[str, int]:
+        """Return how many events there are of each name; both bounds of the time must be given."""
+        ...
+
+    async def work_pools(self, offset: int = 0) -> Page[WorkPool]:
+        """Return one page of work pools."""
+        ...
+
+    async def workers(self, pool: str, offset: int = 0) -> Page[Worker]:
+        """Return one page of the pool's workers, those that went offline included."""
+        ...
+
+    async def work_queues(self, offset: int = 0) -> Page[WorkQueue]:
+        """Return one page of the work queues of all pools."""
+        ...
+
+    async def concurrency_limits(self, offset: int = 0) -> Page[ConcurrencyLimit]:
+        """Return one page of global concurrency limits, those of tags and deployments included."""
+        ...
+
+    async def tag_limits(self, offset: int = 0) -> Page[TagLimit]:
+        """Return one page of the limits of tags, with the task runs that hold their slots."""
+        ...
+
+    async def tag_limit(self, tag: str) -> TagLimit:
+        """Return the limit of one tag."""
+        ...
+
+    async def automations(self, offset: int = 0) -> Page[Automation]:
+        """Return one page of automations, by name."""
         ...
 
     async def version(self) -> str:

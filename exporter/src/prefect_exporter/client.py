@@ -8,19 +8,41 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Self, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
+from aiolimiter import AsyncLimiter
 from msgspec import Meta
 from msgspec.json import Decoder
 
 from prefect_exporter.answers import BODY_LIMIT, ROW_LIMIT, LimitTooHigh, TooLong, page_token
 from prefect_exporter.api import EventFilter, Page, RunFilter
 from prefect_exporter.errors import Rejected
-from prefect_exporter.exchanges import Call, Exchange, Exchanges
-from prefect_exporter.queries import EVENT_PAGE, event_query, flow_run_filter, task_run_filter
+from prefect_exporter.exchanges import Call, Exchange, Exchanges, budget_of
+from prefect_exporter.queries import (
+    EVENT_PAGE,
+    event_filter,
+    event_query,
+    flow_run_filter,
+    task_run_query,
+)
 from prefect_exporter.transport import Connection
-from prefect_exporter.wire import Deployment, Event, EventRows, Flow, FlowRun, TaskRun
+from prefect_exporter.wire import (
+    Automation,
+    ConcurrencyLimit,
+    Deployment,
+    Event,
+    EventCount,
+    EventRows,
+    Flow,
+    FlowRun,
+    TagLimit,
+    TaskRun,
+    Worker,
+    WorkPool,
+    WorkQueue,
+)
 
 __all__ = ["Connection", "Exchange", "PrefectClient"]
 
@@ -31,7 +53,15 @@ _FLOW_RUNS = Decoder(list[FlowRun])
 _TASK_RUNS = Decoder(list[TaskRun])
 _FLOWS = Decoder(list[Flow])
 _DEPLOYMENTS = Decoder(list[Deployment])
+_WORK_POOLS = Decoder(list[WorkPool])
+_WORKERS = Decoder(list[Worker])
+_WORK_QUEUES = Decoder(list[WorkQueue])
+_LIMITS = Decoder(list[ConcurrencyLimit])
+_TAG_LIMITS = Decoder(list[TagLimit])
+_TAG_LIMIT = Decoder(TagLimit)
+_AUTOMATIONS = Decoder(list[Automation])
 _EVENTS = Decoder(EventRows)
+_EVENT_COUNTS = Decoder(list[EventCount])
 _COUNT: Decoder[int] = Decoder(Annotated[int, Meta(ge=0)])
 _VERSION: Decoder[str] = Decoder(Annotated[str, Meta(min_length=1, max_length=64)])
 _ANYTHING: Decoder[object] = Decoder(object)
@@ -43,6 +73,7 @@ class PrefectClient:
     Args:
         connection: The server, and how it is treated.
         observe: Called once at the end of each HTTP exchange; must neither raise nor wait.
+        budget: What it shares with other clients, in place of the connection's own.
         clock: Seconds that only rise.
         transport: Takes the place of the network in tests.
 
@@ -56,12 +87,20 @@ class PrefectClient:
         connection: Connection,
         *,
         observe: Callable[[Exchange], None],
+        budget: AsyncLimiter | None = None,
         clock: Callable[[], float] = time.monotonic,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._page_size = connection.page_size
         self._fitting: dict[str, int] = {}
-        self._exchanges = Exchanges(connection, observe=observe, clock=clock, transport=transport)
+        own = connection.requests_per_minute
+        self._exchanges = Exchanges(
+            connection,
+            observe=observe,
+            budget=budget or (budget_of(own) if own else None),
+            clock=clock,
+            transport=transport,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,14 +108,16 @@ class PrefectClient:
     async def __aexit__(self, *_: object) -> None:
         await self._exchanges.close()
 
-    async def flow_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[FlowRun]:
-        """Return one page of flow runs."""
+    async def flow_runs(
+        self, where: RunFilter, sort: str, offset: int = 0, limit: int | None = None
+    ) -> Page[FlowRun]:
+        """Return one page of flow runs; *limit* asks for fewer of them."""
         query = {"flow_runs": flow_run_filter(where), "sort": sort, "offset": offset}
-        return await self._page("flow_runs/filter", _FLOW_RUNS, query)
+        return await self._page("flow_runs/filter", _FLOW_RUNS, query, limit or sys.maxsize)
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page of task runs."""
-        query = {"task_runs": task_run_filter(where), "sort": sort, "offset": offset}
+        query = {**task_run_query(where), "sort": sort, "offset": offset}
         return await self._page("task_runs/filter", _TASK_RUNS, query)
 
     async def count_flow_runs(self, where: RunFilter) -> int:
@@ -86,11 +127,11 @@ class PrefectClient:
 
     async def count_task_runs(self, where: RunFilter) -> int:
         """Return how many task runs match."""
-        query = {"task_runs": task_run_filter(where)}
-        return (await self._exchanges.ask(Call("task_runs/count", _COUNT, query))).value
+        call = Call("task_runs/count", _COUNT, task_run_query(where))
+        return (await self._exchanges.ask(call)).value
 
     async def events(self, where: EventFilter) -> Page[Event]:
-        """Return the first page of events, oldest first."""
+        """Return the first page of events."""
         query = event_query(where)
         rows, _ = await self._fit(
             "events/filter", EVENT_PAGE, partial(_page_call, "events/filter", _EVENTS, query)
@@ -104,6 +145,13 @@ class PrefectClient:
         call = Call("events/filter/next", _EVENTS, params=params, longest=ROW_LIMIT)
         return _event_page(call.route, (await self._exchanges.ask(call)).value)
 
+    async def count_events(self, where: EventFilter) -> Mapping[str, int]:
+        """Return how many events there are of each name."""
+        # Prefect refuses a time cut into more than 1,000 units, though it gives one sum a name.
+        query = {"filter": event_filter(where), "time_unit": "day"}
+        call = Call("events/count-by/event", _EVENT_COUNTS, query)
+        return {row.value: row.count for row in (await self._exchanges.ask(call)).value}
+
     async def flows(self, ids: Sequence[UUID]) -> Sequence[Flow]:
         """Return the flows of *ids* that exist."""
         return await self._by_id("flows", _FLOWS, ids)
@@ -116,6 +164,40 @@ class PrefectClient:
         """Return *limit* deployments, by name, or as many as Prefect allows at once."""
         query = {"sort": "NAME_ASC", "offset": offset}
         return await self._page("deployments/filter", _DEPLOYMENTS, query, longest=limit)
+
+    async def work_pools(self, offset: int = 0) -> Page[WorkPool]:
+        """Return one page of work pools."""
+        return await self._page("work_pools/filter", _WORK_POOLS, {"offset": offset})
+
+    async def workers(self, pool: str, offset: int = 0) -> Page[Worker]:
+        """Return one page of the pool's workers, those that went offline included."""
+        path = f"work_pools/{_quoted(pool)}/workers/filter"
+        return await self._page(
+            "work_pools/workers/filter", _WORKERS, {"offset": offset}, path=path
+        )
+
+    async def work_queues(self, offset: int = 0) -> Page[WorkQueue]:
+        """Return one page of the work queues of all pools."""
+        return await self._page("work_queues/filter", _WORK_QUEUES, {"offset": offset})
+
+    async def concurrency_limits(self, offset: int = 0) -> Page[ConcurrencyLimit]:
+        """Return one page of global concurrency limits, those of tags and deployments included."""
+        return await self._page("v2/concurrency_limits/filter", _LIMITS, {"offset": offset})
+
+    async def tag_limits(self, offset: int = 0) -> Page[TagLimit]:
+        """Return one page of the limits of tags, with the task runs that hold their slots."""
+        return await self._page("concurrency_limits/filter", _TAG_LIMITS, {"offset": offset})
+
+    async def tag_limit(self, tag: str) -> TagLimit:
+        """Return the limit of one tag."""
+        path = f"concurrency_limits/tag/{_quoted(tag)}"
+        call = Call("concurrency_limits/tag", _TAG_LIMIT, path=path)
+        return (await self._exchanges.ask(call)).value
+
+    async def automations(self, offset: int = 0) -> Page[Automation]:
+        """Return one page of automations, by name."""
+        query = {"sort": "NAME_ASC", "offset": offset}
+        return await self._page("automations/filter", _AUTOMATIONS, query)
 
     async def version(self) -> str:
         """Return the version that the server says it has."""
@@ -137,10 +219,12 @@ class PrefectClient:
         into: Decoder[list[RowT]],
         query: Mapping[str, object],
         longest: int = sys.maxsize,
+        path: str | None = None,
     ) -> Page[RowT]:
         # Rows in another order are other rows, small where those are large.
-        name = f"{route} {query['sort']}"
-        rows, limit = await self._rows(name, longest, partial(_page_call, route, into, query))
+        name = f"{route} {query.get('sort')}"
+        call = partial(_page_call, route, into, query, path=path)
+        rows, limit = await self._rows(name, longest, call)
         return Page(rows, full=len(rows) >= limit)
 
     async def _by_id(
@@ -195,10 +279,14 @@ class PrefectClient:
 
 
 def _page_call(
-    route: str, into: Decoder[RowsT], query: Mapping[str, object], limit: int
+    route: str,
+    into: Decoder[RowsT],
+    query: Mapping[str, object],
+    limit: int,
+    path: str | None = None,
 ) -> Call[RowsT]:
     longest = ROW_LIMIT if limit == 1 else BODY_LIMIT
-    return Call(route, into, {**query, "limit": limit}, longest=longest)
+    return Call(route, into, {**query, "limit": limit}, longest=longest, path=path)
 
 
 def _by_id_call(
@@ -208,6 +296,11 @@ def _by_id_call(
     return _page_call(f"{what}/filter", into, query, limit)
 
 
+def _quoted(name: str) -> str:
+    """Return a name as a part of a path; one of dots alone would be taken for a step up."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
 def _event_page(route: str, answer: EventRows) -> Page[Event]:
     token = page_token(route, answer.next_page)
-    return Page([row.event() for row in answer.events], full=token is not None, token=token)
+    return Page([row.told() for row in answer.events], full=token is not None, token=token)

@@ -12,8 +12,9 @@ from prefect_exporter.api import Api, RunFilter
 from prefect_exporter.labels import clip
 from prefect_exporter.ledger.names import DeploymentName
 from prefect_exporter.metrics import Labels
+from prefect_exporter.roster import Listed
 from prefect_exporter.store import Store
-from prefect_exporter.wire import Deployment
+from prefect_exporter.wire import Deployment, FlowRun
 
 T = TypeVar("T")
 
@@ -49,6 +50,8 @@ class Recent(OrderedDict[UUID, str]):
 class Directory:
     """The names of one target, and the label values that stand for them.
 
+    ``roster`` has the deployments that the last listing showed, by flow and deployment.
+
     Args:
         target: The Prefect server or workspace.
         api: Who to ask; every method raises its ``ApiError``.
@@ -61,6 +64,7 @@ class Directory:
         self._store = store
         self._flows = Recent(FLOWS_KEPT)
         self._flow_of_run = Recent(RUNS_KEPT)
+        self.roster: dict[Labels, Listed] = {}
 
     async def flows(self, ids: Collection[UUID]) -> dict[UUID, str]:
         """Return flow names by id."""
@@ -70,6 +74,12 @@ class Directory:
             names |= {key: found.get(key, DELETED) for key in page}
             self._flows.put(found)
         return names
+
+    async def flow_tags(self, ids: Collection[UUID]) -> dict[UUID, Sequence[str]]:
+        """Return flows' tags by id; they change, so they are asked for each time."""
+        found = [flow for page in pages(ids, PAGE) for flow in await self._api.flows(page)]
+        self._flows.put({flow.id: clip(flow.name) for flow in found})
+        return {flow.id: flow.tags for flow in found}
 
     async def deployments(self, ids: Collection[UUID]) -> dict[UUID, DeploymentName]:
         """Return deployments' names by id, also of those that were deleted since we saw them."""
@@ -94,12 +104,24 @@ class Directory:
         """Return the flow names of flow runs by the run's id."""
         names = self._flow_of_run.take(ids)
         for page in pages((key for key in ids if key not in names), PAGE):
-            runs = (await self._api.flow_runs(RunFilter(ids=tuple(page)), "ID_DESC")).rows
+            runs = await self._runs(page)
             flows = await self.flows({run.flow_id for run in runs})
             found = {run.id: flows[run.flow_id] for run in runs}
             names |= {key: found.get(key, DELETED) for key in page}
             self._flow_of_run.put(found)
         return names
+
+    async def _runs(self, ids: Collection[UUID]) -> Sequence[FlowRun]:
+        """Return the flow runs of *ids* that exist, also where a page holds fewer of them."""
+        runs: list[FlowRun] = []
+        left = set(ids)
+        while left:
+            page = await self._api.flow_runs(RunFilter(ids=tuple(left)), "ID_DESC")
+            runs += page.rows
+            left -= {run.id for run in page.rows}
+            if not page.full:
+                break
+        return runs
 
     async def places(self, scope: str, names: Collection[Labels]) -> dict[Labels, Labels]:
         """Return the label values for each name: its own, or ``other`` beyond the limit."""

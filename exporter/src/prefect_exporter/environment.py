@@ -90,6 +90,10 @@ def _written(value: object) -> str:
             return format_duration(value)
         case tuple():
             return ",".join(map(_written, value))
+        case Mapping():
+            return ",".join(f"{name}={_written(each)}" for name, each in value.items())
+        case None:
+            return "off"
     return str(value)
 
 
@@ -112,29 +116,45 @@ def _from_file(name: str) -> dict[str, str]:
     if os.environ.get(name):
         raise ValueError(f"{name} and {file_name} are both set; give one of them")
     try:
+        return {name: read_secret(path)}
+    except ValueError as error:
+        raise ValueError(f"{file_name}={path!r} {error}") from None
+
+
+def read_secret(path: str) -> str:
+    """Return the secret that a file holds, without the white space around it.
+
+    Raises:
+        ValueError: In words that follow the file's name.
+    """
+    try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_SECRET_BYTES + 1)
-        if len(content) > MAX_SECRET_BYTES:
-            raise ValueError(f"{file_name}={path!r} is too large for a secret; name another file")
         text = content.decode().strip()
     except OSError as error:
         mend = "name a file that this user can read"
-        raise ValueError(
-            f"{file_name}={path!r} cannot be read ({error.strerror}); {mend}"
-        ) from None
+        raise ValueError(f"cannot be read ({error.strerror}); {mend}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{file_name}={path!r} is not text; name a file in UTF-8") from None
+        raise ValueError("is not text; name a file in UTF-8") from None
+    if len(content) > MAX_SECRET_BYTES:
+        raise ValueError("is too large for a secret; name another file")
     if not text:
-        raise ValueError(f"{file_name}={path!r} is empty; write the secret into it")
-    return {name: text}
+        raise ValueError("is empty; write the secret into it")
+    return text
 
 
 def _lines(detail: ErrorDetails) -> list[str]:
+    name, problem = told(detail)
+    return [f"{name}{problem}"] if name else problem.splitlines()
+
+
+def told(detail: ErrorDetails) -> tuple[str, str]:
+    """Return the variable that an error is about, "" where it is several, and what follows it."""
     problem = str(detail["ctx"]["error"]) if "ctx" in detail else detail["msg"]
     if not detail["loc"]:
-        return problem.splitlines()
+        return "", problem
     name = str(detail["loc"][0])
-    return [f"{name}{_shown(name, str(detail['input']))} {problem}"]
+    return name, f"{_shown(name, str(detail['input']))} {problem}"
 
 
 def _shown(name: str, text: str) -> str:

@@ -60,11 +60,12 @@ class Call(Generic[AnswerT]):
     """One question.
 
     Args:
-        route: Where it goes.
+        route: Where it goes, without names and ids: one of a small fixed set.
         into: What its answer decodes to.
         body: With one it is a POST.
         params: The query.
         longest: The most bytes of its unpacked answer.
+        path: Where it goes, with them, each quoted; the route itself where there are none.
     """
 
     route: str
@@ -72,6 +73,7 @@ class Call(Generic[AnswerT]):
     body: Mapping[str, object] | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     longest: int = BODY_LIMIT
+    path: str | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class Exchanges:
     Args:
         connection: The server, and how it is treated.
         observe: Called once at the end of each exchange; must neither raise nor wait.
+        budget: How fast it may ask; None where there is no limit.
         clock: Seconds that only rise.
         transport: Takes the place of the network.
     """
@@ -105,6 +108,7 @@ class Exchanges:
         connection: Connection,
         *,
         observe: Callable[[Exchange], None],
+        budget: AsyncLimiter | None,
         clock: Callable[[], float],
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
@@ -113,7 +117,7 @@ class Exchanges:
         self._observe = observe
         self._clock = clock
         self._http = open_http(connection, transport)
-        self._budget = _budget(connection.requests_per_minute)
+        self._budget = budget
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=connection.attempts, timeout=None, wait_initial=0.2, wait_max=5
         )
@@ -198,7 +202,7 @@ class Exchanges:
                 asyncio.timeout(self._deadline_seconds),
                 self._http.stream(
                     "GET" if call.body is None else "POST",
-                    f"{self._url}/{call.route}",
+                    f"{self._url}/{call.path or call.route}",
                     params=call.params,
                     content=None if call.body is None else msgspec.json.encode(call.body),
                     headers={"Content-Type": "application/json", **self._csrf.headers()},
@@ -224,9 +228,7 @@ def backoff(error: Exception) -> bool | float:
             return isinstance(error, Unreachable | TimedOut)
 
 
-def _budget(per_minute: int | None) -> AsyncLimiter | None:
+def budget_of(per_minute: int) -> AsyncLimiter:
     """Allow a tenth of the budget at once and the rest evenly: so no minute sees more than it."""
-    if per_minute is None:
-        return None
     burst = max(1, per_minute // 10)
     return AsyncLimiter(burst, 60 * burst / max(1, per_minute - burst))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from prefect_exporter.metrics import Labels
+from prefect_exporter.traces import Trace
 
 
 class Series(NamedTuple):
@@ -18,11 +19,26 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One thing that was counted, and its trace.
+
+    Args:
+        value: What it did to the series: the seconds observed, or the amount added.
+        at_us: When, in microseconds since 1970.
+    """
+
+    trace: Trace
+    value: float
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Add:
     """Raise a counter."""
 
     series: Series
     amount: float = 1.0
+    exemplar: Exemplar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,7 @@ class Observe:
 
     series: Series
     value: float
+    exemplar: Exemplar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,40 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """Let a deployment know how this run of it ended.
+
+    Args:
+        deployment: The target, the flow and the deployment.
+    """
+
+    deployment: Labels
+    success: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class End:
+    """One end of one run of a deployment, at so many microseconds since 1970."""
+
+    at_us: int
+    run_id: UUID
+    success: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How a deployment's runs ended before they were counted, as Prefect tells it.
+
+    Args:
+        deployment: The target, the flow and the deployment.
+        ends: The newest success, and the newest failures.
+    """
+
+    deployment: Labels
+    ends: tuple[End, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """One thing that happened to one run, to be counted once.
 
@@ -61,7 +112,7 @@ class Fact:
 
     run_id: UUID
     at_us: int
-    effects: tuple[Add | Observe | Latest | Retried, ...]
+    effects: tuple[Add | Observe | Latest | Retried | Ended, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +159,7 @@ class Change:
         cursors: New positions by feed.
         baseline: What the audit shall compare with from now on.
         seeds: Series that shall exist, at 0 if they are new.
+        histories: Of deployments; they count nothing.
     """
 
     target: str
@@ -117,3 +169,4 @@ class Change:
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     baseline: Baseline | None = None
     seeds: tuple[Series, ...] = ()
+    histories: tuple[History, ...] = ()

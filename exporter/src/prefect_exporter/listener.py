@@ -10,7 +10,7 @@ import contextlib
 import signal
 import socket
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from prefect_exporter.errors import ExporterError
-from prefect_exporter.server import Auth, Front, create_app
+from prefect_exporter.server import METRICS, PAGE, Auth, Front, create_app
 from prefect_exporter.settings import PREFIX, Settings
 from prefect_exporter.values import Address
 
@@ -64,11 +64,13 @@ class Service(Front, Protocol):
         ...
 
 
-def bind(address: Address, limits: Limits | None = None) -> socket.socket:
+def bind(
+    address: Address, limits: Limits | None = None, setting: str = "LISTEN_ADDRESS"
+) -> socket.socket:
     """Return a socket that listens on *address*, and accepts no more than *limits* let it.
 
     Raises:
-        CannotListen: With one line that names the setting.
+        CannotListen: With one line that names the *setting*.
     """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
@@ -88,7 +90,7 @@ def bind(address: Address, limits: Limits | None = None) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise CannotListen(
             f"cannot listen on {address}: {reason}; "
-            f"give {PREFIX}LISTEN_ADDRESS an address that is free on this machine"
+            f"give {PREFIX}{setting} an address that is free on this machine"
         ) from None
     return listener
 
@@ -104,49 +106,75 @@ async def serve(settings: Settings, service: Service, limits: Limits | None = No
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with contextlib.closing(bind(settings.listen_address, limits)) as listener:
+    with contextlib.ExitStack() as sockets:
+        listeners = [
+            sockets.enter_context(contextlib.closing(bind(address, limits, setting)))
+            for setting, address, _ in _doors(settings)
+        ]
         async with service:
-            app = create_app(service, auth=Auth(settings.basic_auth, settings.bearer_token))
-            address = str(Address(*listener.getsockname()[:2]))
-            _log.info("exporter.started", address=address, tls=settings.tls_cert_file is not None)
-            await _run_until(stop, service, _uvicorn(app, settings, limits), listener)
+            auth = Auth(settings.basic_auth, settings.bearer_token)
+            apps = [create_app(service, auth=auth, parts=parts) for _, _, parts in _doors(settings)]
+            servers = [_Server(_config(app, settings), limits) for app in apps]
+            _tell_started(listeners, settings)
+            await _run_until(stop, service, zip(servers, listeners, strict=True))
     _log.info("exporter.stopped")
 
 
+def _doors(settings: Settings) -> list[tuple[str, Address, Collection[str]]]:
+    """Return each setting that is an address to listen on, the address, and what is there."""
+    if settings.metrics_address is None:
+        return [("LISTEN_ADDRESS", settings.listen_address, (METRICS, PAGE))]
+    return [
+        ("LISTEN_ADDRESS", settings.listen_address, (PAGE,)),
+        ("METRICS_ADDRESS", settings.metrics_address, (METRICS,)),
+    ]
+
+
+def _tell_started(listeners: Sequence[socket.socket], settings: Settings) -> None:
+    addresses = [str(Address(*listener.getsockname()[:2])) for listener in listeners]
+    _log.info(
+        "exporter.started",
+        address=addresses[0],
+        metrics_address=addresses[-1],
+        tls=settings.tls_cert_file is not None,
+    )
+
+
 async def _run_until(
-    stop: asyncio.Event, service: Service, server: uvicorn.Server, listener: socket.socket
+    stop: asyncio.Event,
+    service: Service,
+    doors: Iterable[tuple[uvicorn.Server, socket.socket]],
 ) -> None:
-    answers = asyncio.create_task(server.serve(sockets=[listener]))
+    servers = dict(doors)
+    answers = [asyncio.create_task(each.serve(sockets=[at])) for each, at in servers.items()]
     polls = asyncio.create_task(service.run())
     stopped = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({answers, polls, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*answers, polls, stopped}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        server.should_exit = True
+        for server in servers:
+            server.should_exit = True
         polls.cancel()
         stopped.cancel()
-        ends = await asyncio.gather(answers, polls, return_exceptions=True)
+        ends = await asyncio.gather(*answers, polls, return_exceptions=True)
     for end in ends:
         if isinstance(end, Exception):
             raise end
 
 
-def _uvicorn(app: FastAPI, settings: Settings, limits: Limits) -> uvicorn.Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            ssl_certfile=settings.tls_cert_file,
-            ssl_keyfile=settings.tls_key_file,
-        ),
-        limits,
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=settings.tls_cert_file,
+        ssl_keyfile=settings.tls_key_file,
     )
 
 

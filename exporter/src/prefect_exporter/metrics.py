@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -42,9 +43,14 @@ class Histogram:
 
     def plus(self, bounds: tuple[float, ...], value: float) -> Histogram:
         """Return the histogram with *value* in it."""
-        place = next((i for i, bound in enumerate(bounds) if value <= bound), len(bounds))
+        place = bucket(bounds, value)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
         return Histogram(counts, self.total + value)
+
+
+def bucket(bounds: tuple[float, ...], value: float) -> int:
+    """Return the place of the bucket that *value* falls in; a bound belongs to what is below it."""
+    return bisect_left(bounds, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Family(Generic[StateT]):
         kind: ``COUNTER`` or ``GAUGE``.
         help: What it promises to the user.
         labels: Label names beside ``target``.
-        read: The samples that a state holds, without the target's label.
+        read: The samples that a state holds, without the target's label: the same each time, so
+            that they are rendered once for each state.
     """
 
     name: str
@@ -67,11 +74,18 @@ class Family(Generic[StateT]):
 
     def fill(self, states: Iterable[tuple[str, StateT]]) -> Metric:
         """Return the family with the samples of each (target, state)."""
-        samples = (
+        return self.of(self.samples(states))
+
+    def samples(self, states: Iterable[tuple[str, StateT]]) -> Samples:
+        """Return the samples of each (target, state), the target's label first."""
+        return (
             ((target, *labels), value)
             for target, state in states
             for labels, value in self.read(state)
         )
+
+    def of(self, samples: Samples) -> Metric:
+        """Return the family with these samples, whose labels start with the target."""
         return _scalar_family(self.kind, self.name, self.help, ("target", *self.labels), samples)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import jinja2
@@ -13,12 +13,13 @@ from prefect_exporter.advice import Advice, advice
 from prefect_exporter.status import CollectorStatus, Status
 
 _UNKNOWN = Advice("Prefect gives no usable answer", "")
+_ORDER = ("bad", "warn", "idle", "good", "off")
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One collector as the page shows it; *tone* is good, warn, bad or idle."""
+    """One collector as the page shows it; *tone* is bad, warn, idle, good or off."""
 
     collector: CollectorStatus
     state: str
@@ -37,17 +38,37 @@ class Failure:
     errors: dict[str, list[str]]
 
 
-def render_page(status: Status, nonce: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The collectors of one target, worst first; *headline* is a tone and words for all of them."""
+
+    target: str
+    headline: tuple[str, str]
+    rows: Sequence[Row]
+
+
+def render_page(status: Status, nonce: str, *, links_metrics: bool = True) -> str:
     """Return the page as HTML; *nonce* marks the style that its policy lets through."""
     rows = sorted((_row(row, status.at) for row in status.collectors), key=_urgency)
     return _TEMPLATE.render(
         status=status,
-        rows=rows,
+        groups=_groups(status, rows),
         failures=_failures(row.collector for row in rows),
         headline=_headline(status, rows),
+        links_metrics=links_metrics,
         started=_ago(status.started, status.at),
+        loaded=_ago(status.configuration.loaded, status.at),
         ledger_size=_size(status.ledger_bytes),
         nonce=nonce,
+    )
+
+
+def of_target(status: Status, target: str) -> Status:
+    """Return the status as it is with one target alone."""
+    return replace(
+        status,
+        targets=tuple(each for each in status.targets if each.name == target),
+        collectors=tuple(each for each in status.collectors if each.target == target),
     )
 
 
@@ -62,6 +83,8 @@ def unready_line(row: CollectorStatus, now: datetime) -> str:
 
 def _row(row: CollectorStatus, now: datetime) -> Row:
     match row.succeeded, row.fresh:
+        case _ if not row.supported:
+            state, tone = "Not supported by this server", "off"
         case False, _ if not _fails(row):
             state, tone = "Waits for another collector", "idle"
         case None, _:
@@ -79,8 +102,18 @@ def _row(row: CollectorStatus, now: datetime) -> Row:
 
 
 def _urgency(row: Row) -> tuple[int, str, str]:
-    order = ("bad", "warn", "idle", "good")
-    return order.index(row.tone), row.collector.target, row.collector.name
+    return _ORDER.index(row.tone), row.collector.target, row.collector.name
+
+
+def _groups(status: Status, rows: Iterable[Row]) -> list[Group]:
+    """Return the rows by target, in the order of each one's worst row."""
+    by_target: dict[str, list[Row]] = {}
+    for row in rows:
+        by_target.setdefault(row.collector.target, []).append(row)
+    return [
+        Group(target, _headline(of_target(status, target), own), own)
+        for target, own in by_target.items()
+    ]
 
 
 def _failures(collectors: Iterable[CollectorStatus]) -> list[Failure]:
@@ -130,9 +163,20 @@ def _size(count: float) -> str:
     return f"{count:.1f} GiB"
 
 
+def _visible(value: object) -> object:
+    """Spell out what nobody can see, such as an override of the writing direction.
+
+    That also makes any text fit for UTF-8, a path with bytes that are none included.
+    """
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)
+
+
 _TEMPLATE = jinja2.Environment(
     loader=jinja2.PackageLoader("prefect_exporter"),
     autoescape=True,
+    finalize=_visible,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -13,11 +13,19 @@ from prometheus_client.core import Metric
 
 from prefect_exporter import self_metrics, traffic
 from prefect_exporter.errors import LedgerDamaged, LedgerError
-from prefect_exporter.exposition import Exposition, FamilyLines, Rendered, assemble, render
+from prefect_exporter.exposition import (
+    Exposition,
+    FamilyLines,
+    Rendered,
+    StateFamily,
+    assemble,
+    render,
+)
 from prefect_exporter.ledger import Ledger
-from prefect_exporter.metrics import Family, Kind
+from prefect_exporter.metrics import Kind
 from prefect_exporter.runner import Runner
 from prefect_exporter.self_metrics import Process
+from prefect_exporter.status import Configuration
 from prefect_exporter.store import Store
 from prefect_exporter.traffic import Traffic
 
@@ -47,18 +55,27 @@ class Publisher:
         hold_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._runners = runners
-        self._traffics = traffics
         self._store = store
         self._hold_seconds = hold_seconds
         self._clock = clock
         self._served = 0
         self._dirty = asyncio.Event()
         self._counted = self._lines()
+        self.show(runners, traffics)
         self._failing = self._release_failing = False
         self._process_metrics = ProcessCollector(registry=None)
         # Versions go on from here: whoever replaces a publisher hands this over.
         self.current = assemble(0, ())
+        self.configuration: Configuration | None = None
+
+    def show(self, runners: Sequence[Runner[Any]], traffics: dict[str, Traffic]) -> None:
+        """Go over to these targets; call it between two publications, as the store's thread does.
+
+        What the ledger has of others stays there, and is not shown.
+        """
+        self._runners, self._traffics = runners, traffics
+        self._read = _readers(runners)
+        self._store.ledger.tally.show_targets(traffics)
 
     def poke(self, _runner: Runner[Any]) -> None:
         """Say that something was polled."""
@@ -129,12 +146,12 @@ class Publisher:
     def _render_all(self, ledger: Ledger) -> Iterator[Rendered]:
         for family in self._counted:
             yield family.update(ledger.tally)
-        for metric in self._metrics():
+        for read, runners in self._read.values():
+            yield read.update(_states(read.kind, runners))
+        for metric in self._own_metrics():
             yield render(metric)
 
-    def _metrics(self) -> Iterator[Metric]:
-        for family in {f.name: f for r in self._runners for f in r.collector.families}.values():
-            yield family.fill(self._states(family))
+    def _own_metrics(self) -> Iterator[Metric]:
         for each in traffic.FAMILIES:
             yield each.fill(self._traffics.items())
         yield traffic.durations(self._traffics)
@@ -143,13 +160,6 @@ class Publisher:
         for process in self_metrics.PROCESS_FAMILIES:
             yield process.fill((target, self._process()) for target in self._traffics)
         yield from self._process_metrics.collect()
-
-    def _states(self, family: Family[Any]) -> Iterator[tuple[str, Any]]:
-        """Yield the good states by target; stale gauges go, counters never do."""
-        for runner in self._runners:
-            shown = runner.fresh or family.kind is Kind.COUNTER
-            if family in runner.collector.families and runner.state is not None and shown:
-                yield runner.target, runner.state
 
     def _by_target(self) -> dict[str, list[Runner[Any]]]:
         by_target: dict[str, list[Runner[Any]]] = {target: [] for target in self._traffics}
@@ -164,4 +174,25 @@ class Publisher:
             series=len(ledger.tally),
             held_series=len(ledger.tally.held),
             ledger_replaced_seconds=ledger.replaced_seconds,
+            configuration=self.configuration,
         )
+
+
+def _readers(runners: Sequence[Runner[Any]]) -> dict[str, tuple[StateFamily, list[Runner[Any]]]]:
+    """Return the families that are read off states, by name: all targets have the same ones."""
+    readers: dict[str, tuple[StateFamily, list[Runner[Any]]]] = {}
+    for runner in runners:
+        for family in runner.collector.families:
+            if family.name not in readers:
+                readers[family.name] = StateFamily(family), []
+            readers[family.name][1].append(runner)
+    return readers
+
+
+def _states(kind: Kind, runners: Sequence[Runner[Any]]) -> list[tuple[str, Any]]:
+    """Return the good states by target; stale gauges go, counters never do."""
+    return [
+        (runner.target, runner.state)
+        for runner in runners
+        if runner.state is not None and (runner.fresh or kind is Kind.COUNTER)
+    ]

@@ -20,6 +20,8 @@ def flow_run_filter(where: RunFilter) -> dict[str, object]:
         conditions["next_scheduled_start_time"] = _bounds(where.due)
     if where.ids:
         conditions["id"] = {"any_": where.ids}
+    if where.deployment_ids:
+        conditions["deployment_id"] = {"any_": where.deployment_ids}
     if state := _state(where):
         conditions["state"] = state
     return conditions
@@ -36,17 +38,40 @@ def task_run_filter(where: RunFilter) -> dict[str, object]:
     return conditions
 
 
+def task_run_query(where: RunFilter) -> dict[str, object]:
+    """Return the body that selects task runs, by their own flow runs too."""
+    query: dict[str, object] = {"task_runs": task_run_filter(where)}
+    if where.of is not None:
+        query["flow_runs"] = flow_run_filter(where.of)
+    return query
+
+
 def event_query(where: EventFilter) -> dict[str, object]:
     """Return the body of ``POST /events/filter``."""
-    named: dict[str, object] = {"prefix": [where.prefix]}
+    return {"limit": EVENT_PAGE, "filter": event_filter(where)}
+
+
+def event_filter(where: EventFilter) -> dict[str, object]:
+    """Return the ``filter`` part of a request for events."""
+    named: dict[str, object] = {}
+    if where.prefix:
+        named["prefix"] = [where.prefix]
     if where.without:
         named["exclude_name"] = where.without
+    if where.names:
+        named["name"] = where.names
     bounds = {"since": where.occurred.after, "until": where.occurred.before}
     occurred = {name: at for name, at in bounds.items() if at is not None}
-    return {
-        "limit": EVENT_PAGE,
-        "filter": {"occurred": occurred, "event": named, "order": "ASC"},
+    conditions: dict[str, object] = {
+        "occurred": occurred,
+        "order": "DESC" if where.newest_first else "ASC",
     }
+    if named:
+        conditions["event"] = named
+    if where.resources:
+        distinct = {"distinct": True} if where.one_each else {}
+        conditions["resource"] = {"id": where.resources, **distinct}
+    return conditions
 
 
 def _bounds(interval: Interval) -> dict[str, object]:

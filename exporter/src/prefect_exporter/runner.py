@@ -6,12 +6,13 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
+from http import HTTPStatus
 from typing import Generic
 
 import structlog
 
 from prefect_exporter.collectors.base import Collector, Context, StateT
-from prefect_exporter.errors import ApiError, ExporterError, LedgerDamaged, Waiting
+from prefect_exporter.errors import ApiError, ExporterError, LedgerDamaged, Rejected, Waiting
 from prefect_exporter.moments import moment
 from prefect_exporter.status import CollectorStatus
 
@@ -20,6 +21,11 @@ SHORTEST_PAUSE_SECONDS = 0.5
 # Every request has its own deadline; this one ends a poll whose pages never end. What a poll has
 # counted by then is kept, so that a long backlog is read over several polls.
 DEADLINE_SECONDS = 600
+# How soon a server that lacks a route is asked again: it may be upgraded.
+UNSUPPORTED_PAUSE_SECONDS = 300.0
+_LACKING = frozenset(
+    {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+)
 # An outage that goes on is told again, but does not fill the log.
 TELL_AGAIN_SECONDS = 600.0
 
@@ -39,6 +45,7 @@ class Runner(Generic[StateT]):
         self._succeeded: bool | None = None
         self._seconds = 0.0
         self._failure: tuple[str, str] | None = None
+        self._supported = True
         self.polls = {"success": 0, "failure": 0}
 
     @property
@@ -76,6 +83,7 @@ class Runner(Generic[StateT]):
             fresh=self.fresh,
             error_kind=kind,
             error=error,
+            supported=self._supported,
         )
 
     async def run(self, published: Callable[[Runner[StateT]], None]) -> None:
@@ -92,8 +100,10 @@ class Runner(Generic[StateT]):
             await asyncio.sleep(max(self._pause_seconds() - took, SHORTEST_PAUSE_SECONDS))
 
     def _pause_seconds(self) -> float:
-        waiting = self._failure is not None and self._failure[0] == "waiting"
-        return 1.0 if waiting else self.collector.interval_seconds
+        if self._failure is not None and self._failure[0] == "waiting":
+            return 1.0
+        usual = self.collector.interval_seconds
+        return usual if self._supported else max(usual, UNSUPPORTED_PAUSE_SECONDS)
 
     async def tick(self) -> None:
         """Poll once; keep the last good state where that fails."""
@@ -106,7 +116,10 @@ class Runner(Generic[StateT]):
         except TimeoutError:
             self._failed("timeout", f"the poll was cut off after {DEADLINE_SECONDS} s")
         except ExporterError as error:
-            self._failed(_kind(error), str(error))
+            if self._lacks(error):
+                self._lacking(str(error))
+            else:
+                self._failed(_kind(error), str(error))
         except Exception as error:  # noqa: BLE001  # a defect must not take the others along
             defect = f"a defect of the exporter: {type(error).__name__}; see its log"
             self._failed("internal", defect, error)
@@ -114,8 +127,29 @@ class Runner(Generic[StateT]):
             self._worked()
         self._seconds = self._context.monotonic() - began
 
+    def _lacks(self, error: ExporterError) -> bool:
+        """Return whether Prefect has no such route: then there is nothing to mend.
+
+        What is required, or has worked before, is not merely lacking.
+        """
+        lacking = isinstance(error, Rejected) and error.status in _LACKING
+        return lacking and not self.collector.required and self._state is None
+
+    def _lacking(self, reason: str) -> None:
+        if self._supported:
+            _log.info(
+                "collector.unsupported",
+                target=self.target,
+                collector=self.collector.name,
+                reason=reason,
+            )
+        self._supported = False
+        self._succeeded = None
+        self._failure = None
+
     def _worked(self) -> None:
         self._outages.end(self.collector.name)
+        self._supported = True
         self._succeeded = True
         self._failure = None
         self._success_us = self._context.now_us()
@@ -124,6 +158,7 @@ class Runner(Generic[StateT]):
 
     def _failed(self, kind: str, reason: str, defect: Exception | None = None) -> None:
         self._outages.begin(self.collector.name, kind, reason, defect)
+        self._supported = True
         self._succeeded = False
         self._failure = (kind, reason)
         self.polls["failure"] += 1

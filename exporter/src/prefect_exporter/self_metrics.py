@@ -9,6 +9,7 @@ from typing import Any
 from prefect_exporter import __version__
 from prefect_exporter.metrics import Family, Kind, Samples
 from prefect_exporter.runner import Runner
+from prefect_exporter.status import Configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,14 @@ class Process:
         series: Counted series.
         held_series: Those of them that are still published at 0.
         ledger_replaced_seconds: When a damaged ledger was last moved aside; 0 where none was.
+        configuration: How the targets are set; None where nothing reads them anew.
     """
 
     ledger_bytes: int
     series: int
     held_series: int
     ledger_replaced_seconds: float
+    configuration: Configuration | None = None
 
 
 def _success(runners: Sequence[Runner[Any]]) -> Samples:
@@ -55,6 +58,17 @@ def _truncated(runners: Sequence[Runner[Any]]) -> Samples:
     for runner in runners:
         if runner.state is not None:
             yield (runner.collector.name,), float(runner.state.truncated)
+
+
+def _folded(runners: Sequence[Runner[Any]]) -> Samples:
+    for runner in runners:
+        if runner.state is not None:
+            yield (runner.collector.name,), float(runner.state.folded)
+
+
+def _supported(runners: Sequence[Runner[Any]]) -> Samples:
+    for runner in runners:
+        yield (runner.collector.name,), float(runner.status().supported)
 
 
 COLLECTOR_FAMILIES = (
@@ -93,6 +107,20 @@ COLLECTOR_FAMILIES = (
         ("collector",),
         _truncated,
     ),
+    Family(
+        "prefect_exporter_folded",
+        Kind.GAUGE,
+        "Things of the collector's last poll without a name of their own, for a limit of names.",
+        ("collector",),
+        _folded,
+    ),
+    Family(
+        "prefect_exporter_collector_supported",
+        Kind.GAUGE,
+        "Whether Prefect has what the collector asks for.",
+        ("collector",),
+        _supported,
+    ),
 )
 
 
@@ -114,6 +142,16 @@ def _held(process: Process) -> Samples:
 
 def _replaced(process: Process) -> Samples:
     yield (), process.ledger_replaced_seconds
+
+
+def _reload_success(process: Process) -> Samples:
+    if process.configuration is not None:
+        yield (), float(not process.configuration.problems)
+
+
+def _reloaded(process: Process) -> Samples:
+    if process.configuration is not None:
+        yield (), process.configuration.loaded.timestamp()
 
 
 PROCESS_FAMILIES = (
@@ -151,5 +189,19 @@ PROCESS_FAMILIES = (
         "When a damaged ledger was last moved aside since the exporter started; 0 where none was.",
         (),
         _replaced,
+    ),
+    Family(
+        "prefect_exporter_config_reload_success",
+        Kind.GAUGE,
+        "Whether the targets could be used when they were last read; the last good ones go on.",
+        (),
+        _reload_success,
+    ),
+    Family(
+        "prefect_exporter_config_last_reload_success_timestamp_seconds",
+        Kind.GAUGE,
+        "When the targets were last read and found good.",
+        (),
+        _reloaded,
     ),
 )

@@ -5,28 +5,55 @@ Every answer is made from values that are ready; a request never waits for Prefe
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from base64 import b64encode
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.params import Security
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.security.http import HTTPBase
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from prefect_exporter.exposition import Exposition
-from prefect_exporter.page import render_page, unready_line
+from prefect_exporter.negotiation import prefers_openmetrics, weights
+from prefect_exporter.page import of_target, render_page, unready_line
 from prefect_exporter.status import Status
 
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+METRICS = "/metrics"
+PAGE = "/"
+
 _REALM = 'realm="prefect-exporter"'
-_SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_METHODS = ("GET", "HEAD")
+# No Strict-Transport-Security: it binds every port of the host, so it would take Prefect's own
+# page and Grafana away from whoever serves those by plain HTTP beside a TLS exporter.
+# https://www.rfc-editor.org/rfc/rfc6797#section-8.3
+_SAFE = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# A target's name has 63 characters at most.
+_SHOWN_CHARACTERS = 63
+
+_Answers: TypeAlias = Mapping[int, tuple[str, ...]]
+_PLAIN = ("text/plain",)
+_STRING = {"type": "string"}
 
 
 class Front(Protocol):
@@ -70,7 +97,12 @@ class Auth:
     def challenge(self) -> str:
         """Return the ``WWW-Authenticate`` header of a refusal."""
         schemes = {"basic": f'Basic {_REALM}, charset="UTF-8"', "bearer": f"Bearer {_REALM}"}
-        return ", ".join(schemes[scheme] for scheme in self._expected())
+        return ", ".join(schemes[scheme] for scheme in self.schemes)
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Which schemes let in; none where everyone may read."""
+        return tuple(self._expected())
 
     def _expected(self) -> dict[str, str]:
         expected = {}
@@ -81,38 +113,93 @@ class Auth:
         return expected
 
 
-def create_app(front: Front, *, auth: Auth) -> FastAPI:
-    """Return the application that serves *front*."""
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """One path: who answers it, and with which statuses and content types."""
 
+    path: str
+    answer: Callable[..., Awaitable[Response]]
+    answers: _Answers
+    query: tuple[str, ...] = ()
+    guarded: bool = False
+
+
+def create_app(front: Front, *, auth: Auth, parts: Collection[str] = (METRICS, PAGE)) -> FastAPI:
+    """Return the application that serves *front*.
+
+    Its ``openapi()`` describes every route; it is not served, as those who scrape do not need it.
+
+    Args:
+        front: What is shown.
+        auth: Who may read it.
+        parts: ``METRICS``, ``PAGE`` or both; the health answers are always there.
+    """
+    app = FastAPI(
+        title="Prefect exporter",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_exception_handler(HTTPException, _refusal)
+    app.add_exception_handler(Exception, _crash)
+    for route in _routes(front, parts):
+        if not route.guarded or route.path in parts:
+            _add(app, route, auth)
+    return app
+
+
+def _routes(front: Front, parts: Collection[str]) -> tuple[_Route, ...]:
+    async def metrics(request: Request) -> Response:
+        return _Scrape(front, request)
+
+    async def page() -> Response:
+        return _page(front.status(), links_metrics=METRICS in parts)
+
+    async def healthz() -> Response:
+        return _plain("ok")
+
+    async def readyz(request: Request) -> Response:
+        return _readiness(front.status(), request.query_params.get("target"))
+
+    return (
+        _Route(METRICS, metrics, {200: (TEXT_TYPE, OPENMETRICS_TYPE)}, guarded=True),
+        _Route(PAGE, page, {200: ("text/html",)}, guarded=True),
+        _Route("/healthz", healthz, {200: _PLAIN}),
+        _Route("/readyz", readyz, {200: _PLAIN, 404: _PLAIN, 503: _PLAIN}, query=("target",)),
+    )
+
+
+def _add(app: FastAPI, route: _Route, auth: Auth) -> None:
     async def guard(request: Request) -> None:
         if not auth.allows(request.headers.get("authorization", "")):
             raise HTTPException(
                 HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": auth.challenge()}
             )
 
-    async def metrics(request: Request) -> Response:
-        return _Scrape(front, request)
+    schemes = auth.schemes if route.guarded else ()
+    # These are for the description alone; the guard is what lets in.
+    described = [HTTPBase(scheme=each, scheme_name=each, auto_error=False) for each in schemes]
+    dependencies = [Depends(guard), *map(Security, described)] if schemes else []
+    answers = {**route.answers, **({401: _PLAIN} if schemes else {})}
+    parameters = [{"name": each, "in": "query", "schema": _STRING} for each in route.query]
+    # One route a method, as FastAPI gives the operations of one route the same id.
+    for method in _METHODS:
+        app.add_api_route(
+            route.path,
+            route.answer,
+            methods=[method],
+            operation_id=f"{method} {route.path}",
+            response_class=Response,
+            responses={status: _described(status, types) for status, types in answers.items()},
+            openapi_extra={"parameters": parameters},
+            dependencies=dependencies,
+        )
 
-    async def healthz() -> Response:
-        return _plain("ok")
 
-    async def readyz() -> Response:
-        return _readiness(front.status())
-
-    async def page() -> Response:
-        return _page(front.status())
-
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.add_exception_handler(HTTPException, _refusal)
-    guarded = [Depends(guard)]
-    for path, answer, dependencies in (
-        ("/metrics", metrics, guarded),
-        ("/", page, guarded),
-        ("/healthz", healthz, []),
-        ("/readyz", readyz, []),
-    ):
-        app.add_api_route(path, answer, methods=["GET", "HEAD"], dependencies=dependencies)
-    return app
+def _described(status: int, types: tuple[str, ...]) -> dict[str, Any]:
+    content = {each: {"schema": _STRING} for each in types}
+    return {"description": HTTPStatus(status).phrase, "content": content}
 
 
 class _Scrape(Response):
@@ -120,23 +207,17 @@ class _Scrape(Response):
 
     def __init__(self, front: Front, request: Request) -> None:
         exposition = front.exposition()
-        open_metrics = _prefers_openmetrics(request.headers.get("accept", ""))
-        zipped = _weights(request.headers.get("accept-encoding", "")).get("gzip", 0) > 0
-        match open_metrics, zipped:
-            case True, True:
-                body = exposition.openmetrics_gzip
-            case True, False:
-                body = exposition.openmetrics
-            case False, True:
-                body = exposition.text_gzip
-            case _:
-                body = exposition.text
-        headers = {**_SAFE, "Vary": "Accept, Accept-Encoding"}
+        open_metrics = prefers_openmetrics(request.headers.get("accept", ""))
+        page = exposition.openmetrics if open_metrics else exposition.text
+        zipped = weights(request.headers.get("accept-encoding", "")).get("gzip", 0) > 0
+        size = len(page.zipped) if zipped else page.size
+        headers = {**_SAFE, "Vary": "Accept, Accept-Encoding", "Content-Length": str(size)}
         if zipped:
             headers["Content-Encoding"] = "gzip"
         super().__init__(
-            body, headers=headers, media_type=OPENMETRICS_TYPE if open_metrics else TEXT_TYPE
+            headers=headers, media_type=OPENMETRICS_TYPE if open_metrics else TEXT_TYPE
         )
+        self._pieces = (page.zipped,) if zipped else page.pieces()
         self._front = front
         self._version = exposition.version
 
@@ -144,7 +225,10 @@ class _Scrape(Response):
         """Send the answer, then report it, unless the scraper hung up before its end."""
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        for piece in () if scope["method"] == "HEAD" else self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            # To unzip takes time that others may need, and a quick reader would not make it wait.
+            await asyncio.sleep(0)
         # The server lets a write go on once nearly all that came before has left, so what is
         # asked after this empty one is whether the scraper stayed for the body.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
@@ -154,23 +238,28 @@ class _Scrape(Response):
             self._front.served(self._version)
 
 
-def _readiness(status: Status) -> Response:
+def _readiness(status: Status, target: str | None) -> Response:
+    if target is not None:
+        if target not in {each.name for each in status.targets}:
+            named = ascii(target[:_SHOWN_CHARACTERS])
+            return _plain(f"no target is called {named}", HTTPStatus.NOT_FOUND)
+        status = of_target(status, target)
+    if status.ready:
+        return _plain("ready")
     lines = [
         unready_line(row, status.at) for row in status.collectors if row.required and not row.fresh
     ]
-    if status.ready:
-        return _plain("ready")
     return _plain("\n".join(lines), HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _page(status: Status) -> Response:
+def _page(status: Status, *, links_metrics: bool) -> Response:
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
-    headers = {**_SAFE, "Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
-    return HTMLResponse(render_page(status, nonce), headers=headers)
+    page = render_page(status, nonce, links_metrics=links_metrics)
+    return HTMLResponse(page, headers={**_SAFE, "Content-Security-Policy": policy})
 
 
 def _plain(text: str, status: int = HTTPStatus.OK) -> Response:
@@ -182,29 +271,12 @@ async def _refusal(_request: Request, error: Exception) -> Response:
         raise error
     answer = _plain(HTTPStatus(error.status_code).phrase, error.status_code)
     answer.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework knows only the method of the first route that has the path.
+        answer.headers["Allow"] = ", ".join(_METHODS)
     return answer
 
 
-def _prefers_openmetrics(accept: str) -> bool:
-    weights = _weights(accept)
-    offered = (
-        weights.get("application/openmetrics-text", 0),
-        weights.get("application/openmetrics-text;version=1.0.0", 0),
-    )
-    text = max(weights.get("text/plain", 0), weights.get("text/plain;version=0.0.4", 0))
-    return max(offered) > 0 and max(offered) >= text
-
-
-def _weights(header: str) -> dict[str, float]:
-    """Return the weight of each choice in an ``Accept`` header, named with its version."""
-    weights: dict[str, float] = {}
-    for choice in header.lower().split(","):
-        name, *parameters = (part.strip().replace('"', "") for part in choice.split(";"))
-        given = dict(part.split("=", 1) for part in parameters if "=" in part)
-        try:
-            weight = float(given.get("q", "1"))
-        except ValueError:
-            weight = 0.0
-        name += f";version={given['version']}" if "version" in given else ""
-        weights[name] = max(weight, weights.get(name, 0.0))
-    return weights
+async def _crash(_request: Request, _error: Exception) -> Response:
+    # The framework raises the error again once this is sent, so that it is logged.
+    return _plain("Internal Server Error", HTTPStatus.INTERNAL_SERVER_ERROR)

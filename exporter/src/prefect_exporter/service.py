@@ -3,61 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import structlog
+from aiolimiter import AsyncLimiter
+
 from prefect_exporter import __version__, collectors
-from prefect_exporter.client import PrefectClient
-from prefect_exporter.collectors.base import Context
-from prefect_exporter.directory import Directory
 from prefect_exporter.environment import BadSettings
 from prefect_exporter.errors import LedgerDamaged
+from prefect_exporter.exchanges import budget_of
 from prefect_exporter.exposition import Exposition
 from prefect_exporter.ledger import Ledger, open_ledger, replace_ledger
 from prefect_exporter.metrics import Counted
 from prefect_exporter.moments import moment
+from prefect_exporter.polling import Polling, now_us
 from prefect_exporter.publisher import Publisher
-from prefect_exporter.runner import Outages, Runner
+from prefect_exporter.runner import Runner
 from prefect_exporter.settings import Settings
-from prefect_exporter.status import Status, TargetStatus
+from prefect_exporter.shards import Shard
+from prefect_exporter.status import Configuration, Status
 from prefect_exporter.store import Store
+from prefect_exporter.targets import Target, Targets, load_targets
 from prefect_exporter.traffic import Traffic
 
 Opening: TypeAlias = Callable[[Path, Mapping[str, Counted], Mapping[str, int], datetime], Ledger]
 
+# A changed file or secret is taken up within this time.
+LOOK_AGAIN_SECONDS = 10.0
 
-def now_us() -> int:
-    """Return this machine's time in microseconds since 1970."""
-    return time.time_ns() // 1000
+_log = structlog.get_logger(__name__)
 
 
 class Service:
     """The exporter without its HTTP server.
 
-    ``runners`` are its collectors at work and ``publisher`` has what they are shown as; both are
-    there once it is entered.
+    ``publisher`` has what the targets are shown as; it is there once the service is entered.
 
     Args:
-        settings: How it is set.
+        settings: How the process is set.
+        load: Reads the targets; called again to see whether they changed.
+        look_again_seconds: How often that is; SIGHUP does it at once.
 
     Raises:
-        BadSettings: The connection to Prefect cannot be set up with them.
+        BadSettings: The targets, or the connection to one, cannot be set up.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Targets] | None = None,
+        look_again_seconds: float = LOOK_AGAIN_SECONDS,
+    ) -> None:
         self._settings = settings
-        self._collectors = collectors.build(settings)
-        self._traffic = Traffic()
-        try:
-            self._client = PrefectClient(settings.connection(), observe=self._traffic.observe)
-        except (OSError, ValueError) as error:
-            # A certificate file that vanished since it was checked, or an unusable proxy variable.
-            problem = f"the connection to Prefect cannot be set up: {error}"
-            raise BadSettings((problem,)) from None
+        self._look_again_seconds = look_again_seconds
+        self._load = load or (lambda: load_targets(settings))
+        self._shard = Shard(settings.shard, settings.shards)
+        self._budgets: dict[tuple[str, int], AsyncLimiter] = {}
         self._started = moment(now_us())
+        self._targets = self._load()
+        self._configuration = Configuration(self._started)
+        self._pollings = self._made(self._targets, {})
+        self._look = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Open the ledger, so that a bad one is told before anything is served.
@@ -66,15 +77,20 @@ class Service:
             LedgerError: It is not usable; a damaged one was moved aside instead.
         """
         self._open(open_ledger)
-        await self._client.__aenter__()
         # The state from before the restart is served at once, and /metrics is never empty.
         await self.publisher.publish()
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
         """Finish the commit that was begun, and close."""
-        await self._client.__aexit__(None, None, None)
+        for polling in self._pollings.values():
+            await polling.stop()
         self._store.close()
+
+    @property
+    def runners(self) -> Iterator[Runner[Any]]:
+        """Every collector of every target, at work."""
+        return (runner for polling in self._pollings.values() for runner in polling.runners)
 
     async def run(self) -> None:
         """Poll and publish until cancelled; begin anew where the ledger is damaged meanwhile.
@@ -98,8 +114,69 @@ class Service:
     async def _poll_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.publisher.run())
-            for runner in self.runners:
-                tasks.create_task(runner.run(self.publisher.poke))
+            for polling in self._pollings.values():
+                polling.start(tasks, self.publisher.poke)
+            tasks.create_task(self._watch(tasks))
+
+    async def _watch(self, tasks: asyncio.TaskGroup) -> None:
+        """Take up targets that changed: on SIGHUP, and whenever a look finds it so."""
+        with _on_hangup(self._look.set):
+            while True:
+                try:
+                    await asyncio.wait_for(self._look.wait(), self._look_again_seconds)
+                except TimeoutError:
+                    pass
+                else:
+                    self._look.clear()
+                await self._reload(tasks)
+
+    async def _reload(self, tasks: asyncio.TaskGroup) -> None:
+        try:
+            targets = await asyncio.to_thread(self._load)
+            if targets != self._targets:
+                await self._take_up(targets, tasks)
+        except BadSettings as error:
+            # What worked goes on: a slip of the pen must not end the watch over everything.
+            if error.problems != self._configuration.problems:
+                _log.error("targets.rejected", problems=error.problems)
+            self._configuration = Configuration(self._configuration.loaded, error.problems)
+        else:
+            self._configuration = Configuration(moment(now_us()))
+        self.publisher.configuration = self._configuration
+
+    async def _take_up(self, targets: Targets, tasks: asyncio.TaskGroup) -> None:
+        """Stop what is gone or changed, and start what is new; what stays is not touched."""
+        before, pollings = self._pollings, self._made(targets, self._pollings)
+        new = [each for name, each in pollings.items() if before.get(name) is not each]
+        for name, polling in before.items():
+            if pollings.get(name) is not polling:
+                await polling.stop()
+        for polling in new:
+            polling.prepare(self._store)
+        self._targets, self._pollings = targets, pollings
+        # Between two publications, in the thread that makes them.
+        await self._store.run(self.publisher.show, tuple(self.runners), self._traffics())
+        for polling in new:
+            polling.start(tasks, self.publisher.poke)
+        _log.info("targets.taken_up", targets=sorted(pollings))
+
+    def _made(self, targets: Targets, before: Mapping[str, Polling]) -> dict[str, Polling]:
+        """Return what works on the targets of this shard, as before where nothing changed."""
+        own = (target for target in targets.targets if self._shard.owns(target.name))
+        made: dict[str, Polling] = {}
+        for target in own:
+            known, budget = before.get(target.name), self._budget(target, targets.budgets)
+            if known and known.target == target and known.budget is budget:
+                made[target.name] = known
+            else:
+                made[target.name] = Polling(target, budget, known.traffic if known else Traffic())
+        return made
+
+    def _budget(self, target: Target, budgets: Mapping[str, int]) -> AsyncLimiter | None:
+        if target.budget is None:
+            return None
+        key = target.budget, budgets[target.budget]
+        return self._budgets.setdefault(key, budget_of(key[1]))
 
     def exposition(self) -> Exposition:
         """Return the current publication."""
@@ -112,37 +189,46 @@ class Service:
     def status(self) -> Status:
         """Return how everything is."""
         ledger = self._store.ledger
-        server = next(r for r in self.runners if r.collector.name == "server")
-        version = server.state.version if server.state else None
-        target = TargetStatus(self._settings.target, self._settings.api_url, version)
         return Status(
             at=moment(now_us()),
             started=self._started,
             version=__version__,
-            targets=(target,),
+            targets=tuple(polling.status() for polling in self._pollings.values()),
             collectors=tuple(runner.status() for runner in self.runners),
             ledger_path=str(ledger.path),
             ledger_bytes=ledger.size_bytes(),
             series=len(ledger.tally),
             held_series=len(ledger.tally.held),
+            configuration=self._configuration,
         )
 
     def _open(self, opening: Opening) -> None:
-        settings, target = self._settings, self._settings.target
-        families = {family.name: family for each in self._collectors for family in each.counted}
+        settings = self._settings
+        # Each target may switch collectors off; the ledger knows all that any may count.
+        families = {
+            family.name: family for each in collectors.every(settings) for family in each.counted
+        }
         ledger = opening(settings.state_path, families, settings.limits(), moment(now_us()))
         self._store = Store(ledger)
-        directory = Directory(target, self._client, self._store)
-        context = Context(
-            target, self._client, directory, self._store, settings, now_us, time.monotonic
-        )
-        outages = Outages(target, time.monotonic)
-        self.runners: list[Runner[Any]] = [
-            Runner(each, context, outages) for each in self._collectors
-        ]
+        for polling in self._pollings.values():
+            polling.prepare(self._store)
         self.publisher = Publisher(
-            self.runners,
-            {target: self._traffic},
+            tuple(self.runners),
+            self._traffics(),
             self._store,
             hold_seconds=settings.hold_seconds,
         )
+        self.publisher.configuration = self._configuration
+
+    def _traffics(self) -> dict[str, Traffic]:
+        return {name: polling.traffic for name, polling in self._pollings.items()}
+
+
+@contextmanager
+def _on_hangup(call: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, call)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from prefect_exporter import values
 from prefect_exporter.client import Connection
 from prefect_exporter.durations import format_duration
+from prefect_exporter.selection import Patterns, Selection
+from prefect_exporter.shards import SHARD, SHARDS, Shard
 from prefect_exporter.values import Address, choice, seconds, whole
 
 PREFIX = "PREFECT_EXPORTER_"
@@ -21,6 +23,7 @@ Flag = Annotated[bool, values.FLAG]
 Secret = Annotated[SecretStr, values.TOKEN]
 UserAndPassword = Annotated[SecretStr, values.CREDENTIALS]
 Buckets = Annotated[tuple[float, ...], values.BUCKETS]
+Chosen = Annotated[Patterns, values.PATTERNS]
 
 
 def _setting(name: str, default: str | None, meaning: str) -> Any:  # noqa: ANN401 - as pydantic's Field: the default is text, the attribute is not
@@ -71,6 +74,18 @@ class Settings(BaseSettings):
         "PREFECT_EXPORTER_TARGET", "default", "The value of the `target` label on every series."
     )
 
+    targets_file: Annotated[Path, values.READABLE] | None = _setting(
+        "PREFECT_EXPORTER_TARGETS_FILE",
+        None,
+        "A file with several servers or workspaces, in place of the one that variables name.",
+    )
+    shard: Annotated[int, SHARD] = _setting(
+        "PREFECT_EXPORTER_SHARD", "0", "Which of the processes that share the targets this one is."
+    )
+    shards: Annotated[int, SHARDS] = _setting(
+        "PREFECT_EXPORTER_SHARDS", "1", "How many processes share the targets among them."
+    )
+
     request_timeout_seconds: Annotated[float, seconds("1s", "5m")] = _setting(
         "PREFECT_EXPORTER_REQUEST_TIMEOUT", "30s", "How long one whole answer may take."
     )
@@ -110,20 +125,21 @@ class Settings(BaseSettings):
     task_run_overlap_seconds: Annotated[float, seconds("10s", "1h")] = _setting(
         "PREFECT_EXPORTER_TASK_RUN_OVERLAP", "60s", "The same for task runs."
     )
-    events: Flag = _setting(
-        "PREFECT_EXPORTER_EVENTS",
-        "true",
-        "Whether to read events too, which see runs that were retried or deleted between polls.",
-    )
     events_pages_per_poll: Annotated[int, whole(1, 1_000)] = _setting(
         "PREFECT_EXPORTER_EVENTS_PAGES_PER_POLL",
         "20",
         "How many pages of 50 events one poll reads at most.",
     )
+    collectors: Annotated[Mapping[str, float | None], values.COLLECTORS] = _setting(
+        "PREFECT_EXPORTER_COLLECTORS",
+        "",
+        "Collectors to switch off, or to poll at an interval of their own.",
+    )
     active_pages: Annotated[int, whole(1, 1_000)] = _setting(
         "PREFECT_EXPORTER_ACTIVE_PAGES",
         "25",
-        "How many pages of active runs one poll reads at most; more is shown as truncated.",
+        "How many pages of a list that is not counted one poll reads at most; "
+        "more is shown as truncated.",
     )
     stale_after_seconds: Annotated[float, seconds("5s", "1d")] = _setting(
         "PREFECT_EXPORTER_STALE_AFTER",
@@ -134,6 +150,22 @@ class Settings(BaseSettings):
         "PREFECT_EXPORTER_LATE_AFTER", "15s", "How long after its due time a run counts as late."
     )
 
+    heartbeat_stale_after_seconds: Annotated[float, seconds("1m", "1d")] = _setting(
+        "PREFECT_EXPORTER_HEARTBEAT_STALE_AFTER",
+        "9m",
+        "How long after its last heartbeat a running flow run counts as one that died unseen.",
+    )
+
+    tag_labels: Annotated[tuple[str, ...], values.TAG_LABELS] = _setting(
+        "PREFECT_EXPORTER_TAG_LABELS",
+        "",
+        "Keys of `key:value` tags to show on `prefect_deployment_info`, as `label_<key>`.",
+    )
+    flows: Chosen = _setting(
+        "PREFECT_EXPORTER_FLOWS", "", "Which flows to look at; all, unless given."
+    )
+    deployments: Chosen = _setting("PREFECT_EXPORTER_DEPLOYMENTS", "", "The same for deployments.")
+    work_pools: Chosen = _setting("PREFECT_EXPORTER_WORK_POOLS", "", "The same for work pools.")
     hold_seconds: Annotated[float, seconds("0s", "10m")] = _setting(
         "PREFECT_EXPORTER_HOLD",
         "2m",
@@ -149,6 +181,25 @@ class Settings(BaseSettings):
     )
     max_work_queues: Annotated[int, whole(1, 100_000)] = _setting(
         "PREFECT_EXPORTER_MAX_WORK_QUEUES", "1000", "The same for work queues."
+    )
+    max_work_pools: Annotated[int, whole(1, 100_000)] = _setting(
+        "PREFECT_EXPORTER_MAX_WORK_POOLS", "200", "The same for work pools."
+    )
+    max_workers: Annotated[int, whole(1, 100_000)] = _setting(
+        "PREFECT_EXPORTER_MAX_WORKERS",
+        "500",
+        "How many workers show their heartbeat, those with the newest first.",
+    )
+    max_concurrency_limits: Annotated[int, whole(1, 100_000)] = _setting(
+        "PREFECT_EXPORTER_MAX_CONCURRENCY_LIMITS",
+        "500",
+        "How many concurrency limits have names of their own; the rest is `other`.",
+    )
+    max_automations: Annotated[int, whole(1, 100_000)] = _setting(
+        "PREFECT_EXPORTER_MAX_AUTOMATIONS", "500", "The same for automations."
+    )
+    max_event_names: Annotated[int, whole(1, 100_000)] = _setting(
+        "PREFECT_EXPORTER_MAX_EVENT_NAMES", "200", "The same for names of events."
     )
     retire_after_seconds: Annotated[float, seconds("1h", "365d")] = _setting(
         "PREFECT_EXPORTER_RETIRE_AFTER",
@@ -179,6 +230,11 @@ class Settings(BaseSettings):
     listen_address: Annotated[Address, values.ADDRESS] = _setting(
         "PREFECT_EXPORTER_LISTEN_ADDRESS", "127.0.0.1:9877", "Where the exporter answers."
     )
+    metrics_address: Annotated[Address, values.ADDRESS] | None = _setting(
+        "PREFECT_EXPORTER_METRICS_ADDRESS",
+        None,
+        "Where `/metrics` is, apart from the page; without it, at the listen address.",
+    )
     tls_cert_file: Annotated[Path, values.FILE] | None = _setting(
         "PREFECT_EXPORTER_TLS_CERT_FILE",
         None,
@@ -207,6 +263,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
         problems = [*_tls_problems(self.tls_cert_file, self.tls_key_file)]
+        try:
+            Shard(self.shard, self.shards)
+        except ValueError as error:
+            problems.append(str(error))
+        if self.metrics_address == self.listen_address:
+            problems.append(
+                f"{PREFIX}METRICS_ADDRESS is {PREFIX}LISTEN_ADDRESS ({self.listen_address}); "
+                "give another port, or leave it out to have both there"
+            )
         if self.stale_after_seconds <= self.poll_interval_seconds:
             interval = format_duration(self.poll_interval_seconds)
             problems.append(
@@ -223,7 +288,20 @@ class Settings(BaseSettings):
             "deployment": self.max_deployments,
             "task": self.max_tasks,
             "work_queue": self.max_work_queues,
+            "work_pool": self.max_work_pools,
+            "concurrency_limit": self.max_concurrency_limits,
+            "automation": self.max_automations,
+            "event": self.max_event_names,
         }
+
+    def interval(self, collector: str, usual_seconds: float) -> float:
+        """Return the seconds between polls of a collector that is not switched off."""
+        return self.collectors.get(collector) or usual_seconds
+
+    @property
+    def selection(self) -> Selection:
+        """What of Prefect is looked at."""
+        return Selection(self.flows, self.deployments, self.work_pools)
 
     def connection(self) -> Connection:
         """Return what the client needs to know of Prefect."""

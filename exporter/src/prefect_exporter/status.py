@@ -19,6 +19,7 @@ class CollectorStatus:
         fresh: Whether the last good poll is younger than the stale limit.
         error_kind: The kind of the last failure, for example ``unreachable``; None after a success.
         error: The last failure in one plain line; None after a success.
+        supported: False where Prefect does not have what the collector asks for.
     """
 
     target: str
@@ -31,6 +32,7 @@ class CollectorStatus:
     fresh: bool
     error_kind: str | None
     error: str | None
+    supported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,19 @@ class TargetStatus:
     name: str
     url: str
     server_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The targets as they are set.
+
+    Args:
+        loaded: When they were last read and found good.
+        problems: What is wrong with them since, one line each; then the last good ones go on.
+    """
+
+    loaded: datetime
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Status:
     ledger_bytes: int
     series: int
     held_series: int
+    configuration: Configuration
 
     @property
     def ready(self) -> bool:

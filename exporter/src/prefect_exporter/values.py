@@ -17,11 +17,14 @@ from pydantic import GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
 from prefect_exporter.durations import parse_duration
+from prefect_exporter.selection import Patterns, patterns
 
 STATE_HOME = "${XDG_STATE_HOME:-~/.local/state}"
 MAX_BUCKETS = 12
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
+_FASTEST, _SLOWEST = 1.0, 86_400.0
+_MAX_TAG_LABELS = 10
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -217,6 +220,55 @@ def _buckets(text: str) -> tuple[float, ...]:
     return bounds
 
 
+def _collectors(text: str) -> Mapping[str, float | None]:
+    """Read ``name=off`` and ``name=interval``; None is off."""
+    # Whoever asks for settings need not have every collector, which is made with settings.
+    from prefect_exporter.collectors import names  # noqa: PLC0415 - see above
+
+    chosen: dict[str, float | None] = {}
+    for name, equals, pace in (word.partition("=") for word in _words(text)):
+        if name not in names():
+            raise ValueError(f"names no collector: {name[:40]!r} is none of {', '.join(names())}")
+        if not equals:
+            raise ValueError(f"says nothing of {name}")
+        chosen[name] = None if pace.lower() == "off" else _pace(pace)
+    return chosen
+
+
+def _pace(text: str) -> float:
+    if not _FASTEST <= (value := parse_duration(text)) <= _SLOWEST:
+        raise ValueError("has an interval that is out of range")
+    return value
+
+
+def _tag_labels(text: str) -> tuple[str, ...]:
+    keys = _words(text)
+    for key in keys:
+        if not _LABEL.fullmatch(key):
+            raise ValueError(f"has a tag {key[:40]!r} that does not fit a label")
+    if len({tag_label(key) for key in keys}) < len(keys):
+        raise ValueError("names two tags that make one label")
+    if len(keys) > _MAX_TAG_LABELS:
+        raise ValueError(f"has {len(keys)} tags")
+    return keys
+
+
+def tag_label(key: str) -> str:
+    """Return the name of the label that shows the tags of *key*, as kube-state-metrics does."""
+    return "label_" + re.sub(r"[^A-Za-z0-9_]", "_", key)
+
+
+def _patterns(text: str) -> Patterns:
+    words = _words(text)
+    if any(word.removeprefix("!") == "" for word in words):
+        raise ValueError("denies nothing")
+    return patterns(words)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for each in text.split(",") if (word := each.strip()))
+
+
 def _label(text: str) -> str:
     if not _LABEL.fullmatch(text):
         raise ValueError("does not fit a label")
@@ -230,9 +282,13 @@ ADDRESS = Accept(
 )
 STATE_PATH = Accept("the path of a file on a local disk", _state_path)
 FILE = Accept("the path of a readable PEM file", _file)
+READABLE = Accept("the path of a readable file", _file)
 CA_FILE = Accept("the path of a PEM file with certificates", _ca_file)
 CREDENTIALS = Accept("user:password", _credentials)
 TOKEN = Accept("printable ASCII without spaces", _token)
 HEADERS = Accept('a JSON object of texts, such as {"X-Tenant": "data"}', _headers)
 BUCKETS = Accept(f"1 to {MAX_BUCKETS} ascending durations, such as 0.5,10,2m,1h", _buckets)
 LABEL = Accept("1 to 63 letters, digits, dots, dashes or underscores", _label)
+COLLECTORS = Accept("name=interval or name=off, such as workers=1m,automations=off", _collectors)
+TAG_LABELS = Accept(f"at most {_MAX_TAG_LABELS} keys of tags, such as team,tier", _tag_labels)
+PATTERNS = Accept("shell patterns, such as etl-*,!etl-test-*; ! leaves out", _patterns)

@@ -15,6 +15,7 @@ import msgspec
 # With a zone, as Prefect writes them; without one, two times could not be compared.
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Starts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Slots: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -25,8 +26,17 @@ class State(msgspec.Struct, frozen=True):
     timestamp: Moment
 
 
+class FlowRunLabels(msgspec.Struct, frozen=True):
+    """What instrumentation has written into a flow run's labels; the others are the user's."""
+
+    traceparent: str | None = msgspec.field(name="__OTEL_TRACEPARENT", default=None)
+
+
 class FlowRun(msgspec.Struct, frozen=True):
-    """One row of ``POST /flow_runs/filter``; ``total_run_time`` is in seconds."""
+    """One row of ``POST /flow_runs/filter``; ``total_run_time`` is in seconds.
+
+    ``labels`` hold whatever anybody wrote there, so they are decoded apart from their row.
+    """
 
     id: UUID
     flow_id: UUID
@@ -43,6 +53,20 @@ class FlowRun(msgspec.Struct, frozen=True):
     next_scheduled_start_time: Moment | None = None
     start_time: Moment | None = None
     end_time: Moment | None = None
+    labels: msgspec.Raw = msgspec.Raw(b"null")
+
+    def __post_init__(self) -> None:
+        """Let go of the answer's bytes, which `msgspec.Raw` would keep as long as the row."""
+        msgspec.structs.force_setattr(self, "labels", self.labels.copy())
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the run is part of, as its labels have it: not to be trusted."""
+        try:
+            labels = _LABELS.decode(self.labels)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return labels.traceparent if labels else None
 
 
 class TaskStateDetails(msgspec.Struct, frozen=True):
@@ -77,6 +101,40 @@ class Flow(msgspec.Struct, frozen=True):
 
     id: UUID
     name: str
+    tags: list[str] = []
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """When a schedule is due: by ``interval`` from its anchor, by cron, or by RRULE.
+
+    An interval is in seconds; one of months, which some servers have, is a text like ``P1M``.
+    """
+
+    interval: float | str | None = None
+    anchor_date: Moment | None = None
+    cron: str | None = None
+    day_or: bool = True
+    rrule: str | None = None
+    timezone: str | None = None
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """One schedule of a deployment."""
+
+    schedule: Timing
+    active: bool = True
+
+
+class ConcurrencyLimit(msgspec.Struct, frozen=True):
+    """One row of ``POST /v2/concurrency_limits/filter``, and the limit of a deployment.
+
+    A tag's limit is called ``tag:<tag>``, a deployment's ``deployment:<id>``.
+    """
+
+    name: str
+    limit: Slots
+    active_slots: float
+    active: bool = True
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -85,6 +143,72 @@ class Deployment(msgspec.Struct, frozen=True):
     id: UUID
     name: str
     flow_id: UUID
+    created: Moment | None = None
+    tags: list[str] = []
+    paused: bool = False
+    status: str | None = None
+    schedules: list[Schedule] = []
+    work_pool_name: str | None = None
+    work_queue_name: str | None = None
+    global_concurrency_limit: ConcurrencyLimit | None = None
+
+
+class WorkPool(msgspec.Struct, frozen=True):
+    """One row of ``POST /work_pools/filter``; its job template is not decoded.
+
+    ``active_slots`` is None without a limit.
+    """
+
+    name: str
+    type: str
+    is_paused: bool = False
+    status: str | None = None
+    concurrency_limit: Slots | None = None
+    active_slots: Slots | None = None
+
+
+class WorkQueue(msgspec.Struct, frozen=True):
+    """One row of ``POST /work_queues/filter``; ``active_slots`` is None without a limit."""
+
+    name: str
+    work_pool_name: str | None = None
+    is_paused: bool = False
+    status: str | None = None
+    priority: Slots | None = None
+    concurrency_limit: Slots | None = None
+    active_slots: Slots | None = None
+    last_polled: Moment | None = None
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """One row of ``POST /work_pools/{name}/workers/filter``."""
+
+    name: str
+    status: str | None = None
+    last_heartbeat_time: Moment | None = None
+
+
+class TagLimit(msgspec.Struct, frozen=True):
+    """One row of ``POST /concurrency_limits/filter``; its slots are the ids of task runs."""
+
+    tag: str
+    concurrency_limit: Slots
+    active_slots: list[UUID] = []
+
+
+class Automation(msgspec.Struct, frozen=True):
+    """One row of ``POST /automations/filter``."""
+
+    id: UUID
+    name: str
+    enabled: bool = True
+
+
+class EventCount(msgspec.Struct, frozen=True):
+    """One row of ``POST /events/count-by/event``; ``value`` is the event's name."""
+
+    value: str
+    count: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class EventState(msgspec.Struct, frozen=True):
@@ -102,30 +226,40 @@ class EventPayload(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A state change of a flow run; one that says nothing of the kind has only its time."""
+    """What an event tells; one that is no state change has an empty payload.
+
+    ``occurred`` is by its sender's clock, ``received`` by the server's.
+    """
 
     occurred: Moment
     resource: dict[str, str | None] = {}
     related: list[dict[str, str | None]] = []
     payload: EventPayload = EventPayload()
+    id: UUID | None = None
+    name: str = ""
+    received: Moment | None = None
 
 
 class EventRow(msgspec.Struct, frozen=True):
     """One row of ``POST /events/filter``: all but its time is whatever its sender wrote."""
 
     occurred: Moment
+    id: UUID | None = None
+    event: str = ""
+    received: Moment | None = None
     resource: msgspec.Raw = msgspec.Raw(b"null")
     related: msgspec.Raw = msgspec.Raw(b"null")
     payload: msgspec.Raw = msgspec.Raw(b"null")
 
-    def event(self) -> Event:
+    def told(self) -> Event:
         """Return what it tells, with nothing of the answer's bytes in it."""
         try:
             resource = _RESOURCE.decode(self.resource)
             related = _RELATED.decode(self.related)
-            return Event(self.occurred, resource, related, _PAYLOAD.decode(self.payload))
+            payload = _PAYLOAD.decode(self.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Event(self.occurred)
+            return Event(self.occurred, id=self.id, name=self.event, received=self.received)
+        return Event(self.occurred, resource, related, payload, self.id, self.event, self.received)
 
 
 class EventRows(msgspec.Struct, frozen=True):
@@ -139,6 +273,7 @@ class EventRows(msgspec.Struct, frozen=True):
         return len(self.events)
 
 
+_LABELS = msgspec.json.Decoder(FlowRunLabels | None)
 _RESOURCE = msgspec.json.Decoder(dict[str, str | None])
 _RELATED = msgspec.json.Decoder(list[dict[str, str | None]])
 _PAYLOAD = msgspec.json.Decoder(EventPayload)

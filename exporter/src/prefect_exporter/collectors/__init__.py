@@ -2,42 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from prefect_exporter.collectors.audits import flow_run_audit, task_run_audit
+from prefect_exporter.collectors.audits import FlowRunAudit, TaskRunAudit
+from prefect_exporter.collectors.automations import AutomationCollector
 from prefect_exporter.collectors.base import Collector
+from prefect_exporter.collectors.concurrency_limits import ConcurrencyLimitCollector
+from prefect_exporter.collectors.deployment_history import DeploymentHistoryCollector
+from prefect_exporter.collectors.deployment_schedules import DeploymentScheduleCollector
 from prefect_exporter.collectors.deployments import DeploymentCollector
+from prefect_exporter.collectors.events import EventCollector
 from prefect_exporter.collectors.flow_run_events import FlowRunEventCollector
 from prefect_exporter.collectors.flow_run_starts import FlowRunStartCollector
 from prefect_exporter.collectors.flow_runs import FlowRunCollector
 from prefect_exporter.collectors.flow_runs_active import ActiveFlowRunCollector
 from prefect_exporter.collectors.flow_runs_late import LateFlowRunCollector
+from prefect_exporter.collectors.heartbeats import HeartbeatCollector
 from prefect_exporter.collectors.server import ServerCollector
 from prefect_exporter.collectors.task_runs import TaskRunCollector
 from prefect_exporter.collectors.task_runs_active import ActiveTaskRunCollector
+from prefect_exporter.collectors.task_runs_orphaned import OrphanedTaskRunCollector
+from prefect_exporter.collectors.work_pools import WorkPoolCollector
+from prefect_exporter.collectors.work_queues import WorkQueueCollector
+from prefect_exporter.collectors.workers import WorkerCollector
 from prefect_exporter.settings import Settings
 
-COLLECTORS: tuple[Callable[[Settings], Collector[Any]], ...] = (
+
+class Factory(Protocol):
+    """A collector's class."""
+
+    name: str
+
+    def __call__(self, settings: Settings, /) -> Collector[Any]:
+        """Return the collector."""
+        ...
+
+
+COLLECTORS: tuple[Factory, ...] = (
     FlowRunCollector,
     FlowRunEventCollector,
     FlowRunStartCollector,
     ActiveFlowRunCollector,
     LateFlowRunCollector,
+    HeartbeatCollector,
     TaskRunCollector,
     ActiveTaskRunCollector,
+    OrphanedTaskRunCollector,
     DeploymentCollector,
+    DeploymentScheduleCollector,
+    DeploymentHistoryCollector,
+    WorkPoolCollector,
+    WorkerCollector,
+    WorkQueueCollector,
+    ConcurrencyLimitCollector,
+    AutomationCollector,
+    EventCollector,
     ServerCollector,
-    flow_run_audit,
-    task_run_audit,
+    FlowRunAudit,
+    TaskRunAudit,
 )
 
 
 def build(settings: Settings) -> tuple[Collector[Any], ...]:
-    """Return the collectors that the settings ask for."""
-    collectors = (make(settings) for make in COLLECTORS)
-    return tuple(
-        collector
-        for collector in collectors
-        if settings.events or collector.name != FlowRunEventCollector.name
-    )
+    """Return the collectors that the settings do not switch off."""
+    off = {name for name, interval in settings.collectors.items() if interval is None}
+    return tuple(each for each in every(settings) if each.name not in off)
+
+
+def every(settings: Settings) -> tuple[Collector[Any], ...]:
+    """Return all collectors, switched off or not."""
+    return tuple(make(settings) for make in COLLECTORS)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all collectors."""
+    return tuple(make.name for make in COLLECTORS)

@@ -23,6 +23,7 @@ class Audits:
     feed: str
     corrections: int
     truncated: bool
+    folded: int = 0
 
 
 def _corrections(state: Audits) -> Samples:
@@ -39,27 +40,21 @@ CORRECTIONS = Family(
 
 
 class AuditCollector:
-    """Audit one feed, and forget the keys that no scan goes back to.
+    """Audit one feed, and forget the keys that no scan goes back to."""
 
-    Args:
-        settings: How often, and how far back.
-        name: The value of the ``collector`` label.
-        feed: Builds the feed that is audited.
-    """
-
+    name: str
+    feed: Callable[[Context], Feed[Any]]
     required = False
+    families = (CORRECTIONS,)
     counted: tuple[Counted, ...] = ()
 
-    def __init__(self, settings: Settings, name: str, feed: Callable[[Context], Feed[Any]]) -> None:
-        self.name = name
-        self.families = (CORRECTIONS,)
-        self.interval_seconds = settings.audit_interval_seconds
+    def __init__(self, settings: Settings) -> None:
+        self.interval_seconds = settings.interval(self.name, settings.audit_interval_seconds)
         self._horizon_us = round(settings.audit_horizon_seconds * SECOND)
-        self._feed = feed
 
     async def poll(self, context: Context, previous: Audits | None) -> Audits:
         """Compare, read again what differs, and prune."""
-        feed = self._feed(context)
+        feed = self.feed(context)
         now_us = context.now_us()
         audited = await audit(feed, context.store, now_us, self._horizon_us)
         await forget(feed, context.store, now_us, self._horizon_us + MINUTE)
@@ -67,11 +62,15 @@ class AuditCollector:
         return Audits(feed.name, before + audited.corrections, not audited.complete)
 
 
-def flow_run_audit(settings: Settings) -> AuditCollector:
-    """Return the audit of flow runs."""
-    return AuditCollector(settings, "flow_run_audit", flow_runs.feed)
+class FlowRunAudit(AuditCollector):
+    """Audit flow runs."""
+
+    name = "flow_run_audit"
+    feed = staticmethod(flow_runs.feed)
 
 
-def task_run_audit(settings: Settings) -> AuditCollector:
-    """Return the audit of task runs."""
-    return AuditCollector(settings, "task_run_audit", task_runs.feed)
+class TaskRunAudit(AuditCollector):
+    """Audit task runs."""
+
+    name = "task_run_audit"
+    feed = staticmethod(task_runs.feed)

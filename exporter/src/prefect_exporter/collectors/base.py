@@ -21,6 +21,11 @@ class State(Protocol):
         """Whether Prefect has more than was read, for a limit of ours."""
         ...
 
+    @property
+    def folded(self) -> int:
+        """How many things of the poll stand under ``other``, or nowhere, for a limit of ours."""
+        ...
+
 
 StateT = TypeVar("StateT", bound=State)
 
@@ -30,6 +35,7 @@ class Counting:
     """The state of a collector that only counts into the ledger."""
 
     truncated: bool = False
+    folded: int = 0
 
 
 @dataclass(frozen=True, slots=True)

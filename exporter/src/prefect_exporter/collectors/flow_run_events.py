@@ -30,6 +30,7 @@ class FlowRunEvents:
     event_only: int
     lag_us: int
     truncated: bool
+    folded: int = 0
 
 
 def _event_only(state: FlowRunEvents) -> Samples:
@@ -64,7 +65,7 @@ class FlowRunEventCollector:
     )
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
         self._pages = settings.events_pages_per_poll
 
     async def poll(self, context: Context, previous: FlowRunEvents | None) -> FlowRunEvents:

@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from prefect_exporter.api import Interval, Page, RunFilter
 from prefect_exporter.collectors.base import Context, Counting
+from prefect_exporter.collectors.flow_runs_active import selected_runs
 from prefect_exporter.facts import Fact, Observe, Series
 from prefect_exporter.feeds.feed import Feed
 from prefect_exporter.feeds.rows import follow, forget
@@ -40,7 +41,7 @@ class FlowRunStartCollector:
     families: tuple[Family[Counting], ...] = ()
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
         self.counted = (start_delay(settings),)
 
     async def poll(self, context: Context, previous: Counting | None) -> Counting:
@@ -61,7 +62,8 @@ def feed(context: Context) -> Feed[FlowRun]:
         return await context.api.count_flow_runs(RunFilter(started=started))
 
     async def facts(rows: Sequence[FlowRun]) -> Sequence[Fact]:
-        scheduled = [row for row in rows if row.deployment_id and row.expected_start_time]
+        selected = await selected_runs(context, rows)
+        scheduled = [row for row in selected if row.deployment_id and row.expected_start_time]
         queues = {_queue(row) for row in scheduled}
         places = await context.directory.places("work_queue", queues)
         return [

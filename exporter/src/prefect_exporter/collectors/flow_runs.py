@@ -10,7 +10,17 @@ from uuid import UUID
 
 from prefect_exporter.api import Interval, Page, RunFilter
 from prefect_exporter.collectors.base import Context, Counting
-from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
+from prefect_exporter.directory import DELETED
+from prefect_exporter.facts import (
+    Add,
+    Ended,
+    Exemplar,
+    Fact,
+    Latest,
+    Observe,
+    Retried,
+    Series,
+)
 from prefect_exporter.feeds.events import TOLERANCE_US
 from prefect_exporter.feeds.feed import Feed
 from prefect_exporter.feeds.rows import follow
@@ -18,6 +28,7 @@ from prefect_exporter.labels import TERMINAL, clip, outcome, result, subflow
 from prefect_exporter.metrics import Counted, Family, Kind, Labels
 from prefect_exporter.moments import SECOND, micros, seconds
 from prefect_exporter.settings import Settings
+from prefect_exporter.traces import Trace, trace_of
 from prefect_exporter.wire import FlowRun
 
 FEED = "flow_runs"
@@ -43,7 +54,7 @@ RETRIES = Counted(
 LAST_FINISHED = Counted(
     "prefect_flow_run_last_finished_timestamp_seconds",
     Kind.GAUGE,
-    "When a flow run last ended so, as the exporter has seen since its first start.",
+    "When a flow run of no deployment last ended so, since the exporter's first start.",
     ("flow", "deployment", "outcome"),
 )
 FOLDED = Counted(
@@ -83,6 +94,7 @@ class Completion:
     seconds: float | None
     work_pool: str
     work_queue: str
+    trace: Trace | None = None
 
     @property
     def name(self) -> Labels:
@@ -94,6 +106,13 @@ class Completion:
         """Work pool and work queue."""
         return self.work_pool, self.work_queue
 
+    def exemplar(self, value: float, now_us: int) -> Exemplar | None:
+        """Return the run as an example of *value*; None where no trace is known.
+
+        A client's clock that runs ahead must not make all later exemplars look old.
+        """
+        return self.trace and Exemplar(self.trace, value, min(self.at_us, now_us))
+
 
 class FlowRunCollector:
     """Count the flow runs that ended."""
@@ -103,7 +122,7 @@ class FlowRunCollector:
     families: tuple[Family[Counting], ...] = ()
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
         self.counted = (
             FINISHED,
             POOL_FINISHED,
@@ -170,32 +189,45 @@ async def _completions(context: Context, rows: Sequence[FlowRun]) -> list[Comple
             seconds=row.total_run_time if row.start_time else None,
             work_pool=clip(row.work_pool_name or ""),
             work_queue=clip(row.work_queue_name or ""),
+            trace=trace_of(row.traceparent),
         )
         for row in ended
     ]
 
 
 async def completed(context: Context, completions: Sequence[Completion]) -> Sequence[Fact]:
-    """Return what completions do to the metrics, under the names that they may use."""
+    """Return what those that are selected do to the metrics, under the names they may use."""
+    selection = context.settings.selection
+    completions = [
+        each for each in completions if selection.takes(each.flow, each.deployment, each.work_pool)
+    ]
     places = await context.directory.places("deployment", {each.name for each in completions})
     queues = {each.queue for each in completions if each.work_pool}
     queue_places = await context.directory.places("work_queue", queues)
+    target, now_us = context.target, context.now_us()
     return [
-        _fact(context.target, each, places[each.name], queue_places.get(each.queue))
+        _fact(target, each, places[each.name], queue_places.get(each.queue), now_us)
         for each in completions
     ]
 
 
-def _fact(target: str, end: Completion, name: Labels, queue: Labels | None) -> Fact:
-    labels = (target, *name)
-    effects: list[Add | Observe | Latest | Retried] = [
-        Add(Series(FINISHED.name, (*labels, end.subflow, end.outcome))),
-        Latest(Series(LAST_FINISHED.name, (*labels, end.outcome)), seconds(end.at_us)),
+def _fact(target: str, end: Completion, name: Labels, queue: Labels | None, now_us: int) -> Fact:
+    labels, how = (target, *name), result(end.outcome)
+    failure = end.exemplar(1.0, now_us) if how == "failure" else None
+    effects: list[Add | Observe | Latest | Retried | Ended] = [
+        Add(Series(FINISHED.name, (*labels, end.subflow, end.outcome)), exemplar=failure),
         Retried(Series(RETRIES.name, labels), end.run_count),
     ]
-    if (how := result(end.outcome)) and end.seconds is not None:
+    if how and end.seconds is not None:
         series = Series("prefect_flow_run_duration_seconds", (*labels, how))
-        effects.append(Observe(series, max(end.seconds, 0.0)))
+        took = max(end.seconds, 0.0)
+        effects.append(Observe(series, took, end.exemplar(took, now_us)))
+    if name != end.name or end.deployment in ("", DELETED):
+        effects.append(
+            Latest(Series(LAST_FINISHED.name, (*labels, end.outcome)), seconds(end.at_us))
+        )
+    elif how:
+        effects.append(Ended(labels, how == "success"))
     if queue is not None:
         effects.append(Add(Series(POOL_FINISHED.name, (target, *queue, end.outcome))))
     if name != end.name:

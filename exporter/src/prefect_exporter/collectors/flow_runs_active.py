@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from prefect_exporter.api import RunFilter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.paging import flow_runs
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import micros, seconds
+from prefect_exporter.selection import Selection
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import FlowRun
 
@@ -39,6 +41,7 @@ class ActiveFlowRuns:
     number: Mapping[Labels, int]
     oldest_seconds: Mapping[Labels, float]
     truncated: bool
+    folded: int = 0
 
 
 def _number(state: ActiveFlowRuns) -> Samples:
@@ -77,7 +80,7 @@ class ActiveFlowRunCollector:
     )
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
         self._pages = settings.active_pages
 
     async def poll(self, context: Context, previous: ActiveFlowRuns | None) -> ActiveFlowRuns:
@@ -97,25 +100,41 @@ class ActiveFlowRunCollector:
 
 
 async def _labelled(context: Context, rows: list[FlowRun]) -> Iterable[tuple[Labels, FlowRun]]:
-    names = await deployment_places(context, rows)
-    return [((*names[row.id], row.state_type or "", _special(row.state_name)), row) for row in rows]
+    places = await deployment_places(context, rows)
+    return [
+        ((*place, row.state_type or "", _special(row.state_name)), row)
+        for row in rows
+        if (place := places.get(row.id))
+    ]
 
 
-async def deployment_places(context: Context, rows: Iterable[FlowRun]) -> dict[object, Labels]:
-    """Return the flow and deployment labels of runs by the run's id."""
+async def deployment_places(context: Context, rows: Iterable[FlowRun]) -> dict[UUID, Labels]:
+    """Return the flow and deployment labels of the runs that are selected, by the run's id."""
+    names = await _names(context, rows)
+    places = await context.directory.places("deployment", set(names.values()))
+    return {key: places[name] for key, name in names.items()}
+
+
+async def selected_runs(context: Context, rows: Sequence[FlowRun]) -> Sequence[FlowRun]:
+    """Return the runs that are selected; asks for no name where everything is."""
+    if context.settings.selection == Selection():
+        return rows
+    names = await _names(context, rows)
+    return [row for row in rows if row.id in names]
+
+
+async def _names(context: Context, rows: Iterable[FlowRun]) -> dict[UUID, tuple[str, str]]:
     rows = list(rows)
     flows = await context.directory.flows({row.flow_id for row in rows})
     ids = {row.deployment_id for row in rows if row.deployment_id}
     deployments = await context.directory.deployments(ids)
-    names = {
-        row.id: (
-            flows[row.flow_id],
-            deployments[row.deployment_id].name if row.deployment_id else "",
-        )
-        for row in rows
-    }
-    places = await context.directory.places("deployment", set(names.values()))
-    return {key: places[name] for key, name in names.items()}
+    takes = context.settings.selection.takes
+    names = {}
+    for row in rows:
+        deployment = deployments[row.deployment_id].name if row.deployment_id else ""
+        if takes(flows[row.flow_id], deployment, row.work_pool_name or ""):
+            names[row.id] = flows[row.flow_id], deployment
+    return names
 
 
 def _special(state_name: str | None) -> str:

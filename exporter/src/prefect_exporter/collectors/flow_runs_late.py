@@ -23,6 +23,7 @@ class LateFlowRuns:
     oldest_seconds: Mapping[Labels, float]
     scheduled: int
     truncated: bool
+    folded: int = 0
 
 
 def _number(state: LateFlowRuns) -> Samples:
@@ -72,7 +73,7 @@ class LateFlowRunCollector:
     )
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
         self._after_us = round(settings.late_after_seconds * SECOND)
         self._pages = settings.active_pages
 
@@ -84,6 +85,7 @@ class LateFlowRunCollector:
         sort = "NEXT_SCHEDULED_START_TIME_ASC"
         rows, more = await flow_runs(context.api, where, sort, self._pages)
         names = await deployment_places(context, rows)
+        rows = [row for row in rows if row.id in names]
         queues = {
             row.id: (clip(row.work_pool_name or ""), clip(row.work_queue_name or ""))
             for row in rows

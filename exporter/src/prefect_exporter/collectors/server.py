@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 
+from prefect_exporter.api import Api, RunFilter
 from prefect_exporter.collectors.base import Context
-from prefect_exporter.errors import ApiError, Throttled
+from prefect_exporter.errors import ApiError, Rejected, Throttled
 from prefect_exporter.metrics import Counted, Family, Kind, Samples
 from prefect_exporter.settings import Settings
+
+_LACKING = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the server said of itself; *version* is the last that it told."""
+    """What the server said of itself.
+
+    Args:
+        up: Whether it answered.
+        ready: Whether it reaches its database; None where it has no route to say so.
+        version: The last that it told.
+    """
 
     up: bool
-    ready: bool
+    ready: bool | None
     version: str | None
     truncated: bool = False
+    folded: int = 0
 
 
 def _up(state: Server) -> Samples:
@@ -26,7 +37,8 @@ def _up(state: Server) -> Samples:
 
 
 def _ready(state: Server) -> Samples:
-    yield (), float(state.ready)
+    if state.ready is not None:
+        yield (), float(state.ready)
 
 
 def _info(state: Server) -> Samples:
@@ -65,19 +77,33 @@ class ServerCollector:
     )
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
 
     async def poll(self, context: Context, previous: Server | None) -> Server:
         """Ask whether it is ready, then which version it is."""
         version = previous.version if previous else None
         try:
-            ready = await context.api.ready()
+            ready = await _ready_if_told(context.api)
         except Throttled:
             # Not asked, or told to wait: that says nothing of whether it is up.
             raise
         except ApiError:
-            return Server(up=False, ready=False, version=version)
+            untold = previous is not None and previous.ready is None
+            return Server(up=False, ready=None if untold else False, version=version)
         # What /ready said stands, whatever becomes of the second question.
         with suppress(ApiError):
-            version = await context.api.version()
+            version = version if ready is None else await context.api.version()
         return Server(up=True, ready=ready, version=version)
+
+
+async def _ready_if_told(api: Api) -> bool | None:
+    """Return whether the server is ready; None where it answers and has no route to say so."""
+    try:
+        return await api.ready()
+    except Rejected as error:
+        if error.status not in _LACKING:
+            raise
+    # Prefect Cloud documents no such route, and a wrong address has none either: what every
+    # Prefect answers tells them apart.
+    await api.count_flow_runs(RunFilter(state_types=("RUNNING",)))
+    return None

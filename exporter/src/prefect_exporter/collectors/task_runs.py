@@ -51,7 +51,7 @@ class TaskRunCollector:
     families: tuple[Family[Counting], ...] = ()
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
         self.counted = (FINISHED, RETRIES, duration(settings))
 
     async def poll(self, context: Context, previous: Counting | None) -> Counting:
@@ -96,7 +96,8 @@ async def _facts(context: Context, rows: Sequence[TaskRun]) -> list[Fact]:
         row.id: (flows[row.flow_run_id] if row.flow_run_id else "", clip(task_name(row.task_key)))
         for row in rows
     }
-    places = await context.directory.places("task", set(names.values()))
+    rows = [row for row in rows if context.settings.selection.takes(names[row.id][0])]
+    places = await context.directory.places("task", {names[row.id] for row in rows})
     return [_fact(context.target, row, names[row.id], places[names[row.id]]) for row in rows]
 
 

@@ -19,6 +19,7 @@ class ActiveTaskRuns:
 
     number: Mapping[str, int]
     truncated: bool = False
+    folded: int = 0
 
 
 def _number(state: ActiveTaskRuns) -> Samples:
@@ -42,7 +43,7 @@ class ActiveTaskRunCollector:
     )
 
     def __init__(self, settings: Settings) -> None:
-        self.interval_seconds = settings.poll_interval_seconds
+        self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
 
     async def poll(self, context: Context, previous: ActiveTaskRuns | None) -> ActiveTaskRuns:
         """Count each state."""

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from prefect_exporter.api import Api, EventFilter, Interval, Page
+from prefect_exporter.api import Api, EventFilter, Interval
 from prefect_exporter.errors import Waiting
 from prefect_exporter.facts import Change, Cursor, Fact
+from prefect_exporter.feeds.event_pages import OVERLAP_US, RETENTION_US, read_events
 from prefect_exporter.labels import TERMINAL
-from prefect_exporter.moments import MINUTE, SECOND, micros, moment
+from prefect_exporter.moments import SECOND, micros, moment
 from prefect_exporter.store import Store
 from prefect_exporter.wire import Event
 
@@ -39,7 +40,7 @@ NOT_TERMINAL = (
     "Suspended",
     "heartbeat",
 )
-OVERLAP_US = MINUTE
+WITHOUT = tuple(PREFIX + name for name in NOT_TERMINAL)
 # The event is written before its transaction commits: the row may show a little later.
 COMMIT_LAG_US = 2 * SECOND
 # PostgreSQL and SQLite may round the row's time and the event's differently.
@@ -110,8 +111,9 @@ async def follow_events(feed: EventFeed, api: Api, store: Store, now_us: int) ->
     # Keys older than the rows' origin are forgotten: an event from before it could count again.
     origin_us = rows.origin_us
     cursor = store.ledger.cursor(feed.target, feed.name) or Cursor(origin_us, origin_us)
-    since = max(cursor.high_us - OVERLAP_US, origin_us)
-    events, over_budget = await _read(feed, api, since)
+    since = max(cursor.high_us - OVERLAP_US, origin_us, now_us - RETENTION_US)
+    where = EventFilter(PREFIX, Interval(moment(since)), WITHOUT)
+    events, over_budget = await read_events(api, where, feed.pages)
     # Whoever may write events may date them ahead: those are read again when their time comes.
     events = [event for event in events if micros(event.occurred) <= now_us + OVERLAP_US]
     ends = [end for event in events if (end := ended(event)) and end.at_us >= origin_us]
@@ -130,26 +132,6 @@ async def follow_events(feed: EventFeed, api: Api, store: Store, now_us: int) ->
     )
     counted = await store.run(store.ledger.commit, change)
     return Followed(counted, newest, over_budget)
-
-
-async def _read(feed: EventFeed, api: Api, since_us: int) -> tuple[list[Event], bool]:
-    """Return the events since a time, oldest first, and whether the budget cut them off."""
-    without = tuple(PREFIX + name for name in NOT_TERMINAL)
-    since, token, events = moment(since_us), None, list[Event]()
-    for _ in range(feed.pages):
-        page: Page[Event]
-        if token is None:
-            page = await api.events(EventFilter(PREFIX, Interval(since), without))
-        else:
-            page = await api.more_events(token)
-        events += page.rows
-        if not page.full or not page.rows:
-            return events, False
-        last = page.rows[-1].occurred
-        # Pages go on by time; a token is an offset, of use only inside one crowded microsecond.
-        token = page.token if last == since else None
-        since = last
-    return events, True
 
 
 async def _without_row(

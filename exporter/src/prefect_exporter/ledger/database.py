@@ -17,7 +17,7 @@ from prefect_exporter.errors import (
     LedgerUnreadable,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _ERRORS: dict[str, tuple[type[LedgerError], str]] = {
     "SQLITE_BUSY": (
@@ -73,7 +73,7 @@ def _take(con: sqlite3.Connection, path: Path) -> None:
             "PREFECT_EXPORTER_STATE_PATH"
         )
         raise LedgerTooNew(message)
-    if version == 0:
+    if version < SCHEMA_VERSION:
         _create(con)
     # A write, so that a file that cannot be written is told now and not by every poll.
     con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -81,6 +81,7 @@ def _take(con: sqlite3.Connection, path: Path) -> None:
 
 
 def _create(con: sqlite3.Connection) -> None:
+    # What each version has had more than the one before it is tables, so far.
     for statement in files(__package__).joinpath("schema.sql").read_text().split(";"):
         if statement.strip():
             con.execute(statement)

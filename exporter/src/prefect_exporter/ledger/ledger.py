@@ -13,6 +13,7 @@ from prefect_exporter.facts import Change, Cursor, Fact, Retried, Series
 from prefect_exporter.ledger.database import connect, transaction, translated
 from prefect_exporter.ledger.names import DeploymentName, Names
 from prefect_exporter.ledger.records import Records
+from prefect_exporter.ledger.streaks import Streaks
 from prefect_exporter.ledger.tally import Draft, Tally
 from prefect_exporter.metrics import Counted, Labels
 
@@ -40,6 +41,7 @@ class Ledger:
         self._cursors: dict[tuple[str, str], Cursor] = {}
         with transaction(self._con, path):
             self.names = Names(self._con, limits)
+            self.streaks = Streaks(self._con)
             self._load()
 
     def _load(self) -> None:
@@ -100,6 +102,8 @@ class Ledger:
             written = [(each, value, self._shown(each)) for each, value in draft.items()]
             for series, value, shown in written:
                 self._records.write_series(series, value, released=shown)
+            streaks = self.streaks.after(draft.ended, change.histories)
+            self.streaks.write(streaks)
             for feed, cursor in cursors.items():
                 self._records.write_cursor(change.target, feed, cursor)
             if change.baseline is not None:
@@ -107,6 +111,9 @@ class Ledger:
         self._feeds[change.target, change.feed] = number
         for series, value, shown in written:
             self.tally.load(series, value, released=shown)
+        for series, exemplar in draft.exemplars:
+            self.tally.exemplify(series, exemplar)
+        self.streaks.load(streaks)
         for feed, cursor in cursors.items():
             self._cursors[change.target, feed] = cursor
         return fresh
@@ -188,8 +195,11 @@ class Ledger:
                 self.names.release(target, "deployment", name)
             series = self._series_of(target, names)
             self._records.drop(series)
+            streaks = [(target, *name) for name in names]
+            self.streaks.drop(streaks)
         for each in series:
             self.tally.forget(each)
+        self.streaks.forget(streaks)
         return len(names)
 
     @contextmanager

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from prefect_exporter.facts import Add, Fact, Latest, Observe, Retried, Series
-from prefect_exporter.metrics import Counted, Histogram, Kind, Labels
+from prefect_exporter.facts import (
+    Add,
+    End,
+    Ended,
+    Exemplar,
+    Fact,
+    Latest,
+    Observe,
+    Retried,
+    Series,
+)
+from prefect_exporter.ledger.exemplars import Exemplars
+from prefect_exporter.metrics import Counted, Histogram, Kind, Labels, bucket
 
 
 @dataclass(slots=True)
@@ -34,6 +45,8 @@ class Tally:
         self.scalars: dict[str, dict[Labels, float]] = {name: {} for name in families}
         self.histograms: dict[str, dict[Labels, Histogram]] = {name: {} for name in families}
         self.held: dict[Series, Held] = {}
+        self._exemplars = Exemplars()
+        self._targets: frozenset[str] | None = None
         # What changed since somebody last took note; see ``changes``.
         self._changed: dict[str, set[Labels]] = {name: set() for name in families}
 
@@ -58,8 +71,16 @@ class Tally:
         if not released:
             self.held.setdefault(series, Held())
 
+    def exemplify(self, series: Series, exemplar: Exemplar) -> None:
+        """Take in an example of what the series has counted."""
+        bounds = self.families[series.family].bounds
+        evicted = self._exemplars.put(series, bucket(bounds, exemplar.value), exemplar)
+        for family, labels in filter(None, (series, evicted)):
+            self._changed[family].add(labels)
+
     def forget(self, series: Series) -> None:
         """Drop one series."""
+        self._exemplars.forget(series)
         self._changed[series.family].add(series.labels)
         self.scalars[series.family].pop(series.labels, None)
         self.histograms[series.family].pop(series.labels, None)
@@ -80,9 +101,17 @@ class Tally:
         for family in self.families:
             self._changed[family] |= self.scalars[family].keys() | self.histograms[family].keys()
 
+    def show_targets(self, targets: Iterable[str]) -> None:
+        """Let the series of these targets show, and no others; what is counted stays."""
+        before, self._targets = self._targets, frozenset(targets)
+        if before != self._targets:
+            self.change_all()
+
     def shown(self, series: Series) -> float | Histogram | None:
         """Return what a series shows: nothing counted while it is held; None where it is gone."""
         family, labels = series
+        if not self._visible(series):
+            return None
         held = series in self.held
         if labels in self.scalars[family]:
             return 0.0 if held else self.scalars[family][labels]
@@ -91,11 +120,18 @@ class Tally:
             return empty if held else self.histograms[family][labels]
         return None
 
+    def exemplars(self, series: Series) -> Mapping[int, Exemplar]:
+        """Return the exemplars that a series shows, by the place of their bucket."""
+        return {} if series in self.held else self._exemplars[series]
+
     def mark_shown(self, version: int, now: float) -> None:
         """Remember which publication was the first to show each held zero."""
-        for held in self.held.values():
-            if held.version is None:
+        for series, held in self.held.items():
+            if held.version is None and self._visible(series):
                 held.version, held.since = version, now
+
+    def _visible(self, series: Series) -> bool:
+        return self._targets is None or series.labels[0] in self._targets
 
     def due(self, served: int, now: float, hold_seconds: float) -> list[Series]:
         """Return the held series whose zero was served, or that have waited long enough."""
@@ -119,6 +155,8 @@ class Draft:
         self._tally = tally
         self.scalars: dict[Series, float] = {}
         self.histograms: dict[Series, Histogram] = {}
+        self.exemplars: list[tuple[Series, Exemplar]] = []
+        self.ended: dict[Labels, list[End]] = {}
 
     def seed(self, series: Series) -> None:
         """Let a series exist."""
@@ -134,14 +172,23 @@ class Draft:
         """Let one fact have its effects; of the run, so many starts are counted already."""
         for effect in fact.effects:
             match effect:
-                case Add(series, amount):
+                case Add(series, amount, exemplar):
                     self._add(series, amount)
+                    self._exemplify(series, exemplar)
                 case Retried(series, run_count):
                     self._add(series, max(run_count - max(starts_counted, 1), 0))
                 case Latest(series, value):
                     self.scalars[series] = max(self._scalar(series), value)
-                case Observe(series, value):
+                case Observe(series, value, exemplar):
                     self._observe(series, value)
+                    self._exemplify(series, exemplar)
+                case Ended(deployment, success):
+                    end = End(fact.at_us, fact.run_id, success)
+                    self.ended.setdefault(deployment, []).append(end)
+
+    def _exemplify(self, series: Series, exemplar: Exemplar | None) -> None:
+        if exemplar is not None:
+            self.exemplars.append((series, exemplar))
 
     def _scalar(self, series: Series) -> float:
         if series in self.scalars:

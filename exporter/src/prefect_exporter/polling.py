@@ -1,0 +1,91 @@
+"""One target at work: its connection, its names, and its collectors; it can be stopped alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiolimiter import AsyncLimiter
+
+from prefect_exporter import collectors
+from prefect_exporter.client import PrefectClient
+from prefect_exporter.collectors.base import Context
+from prefect_exporter.directory import Directory
+from prefect_exporter.environment import BadSettings
+from prefect_exporter.runner import Outages, Runner
+from prefect_exporter.status import TargetStatus
+from prefect_exporter.store import Store
+from prefect_exporter.targets import Target
+from prefect_exporter.traffic import Traffic
+
+
+def now_us() -> int:
+    """Return this machine's time in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Polling:
+    """One target at work.
+
+    Args:
+        target: The target.
+        budget: What it shares with others; None for the budget of its own settings.
+        traffic: Where its requests are counted.
+
+    Raises:
+        BadSettings: The connection to Prefect cannot be set up.
+    """
+
+    def __init__(self, target: Target, budget: AsyncLimiter | None, traffic: Traffic) -> None:
+        self.target = target
+        self.traffic = traffic
+        self.runners: tuple[Runner[Any], ...] = ()
+        self._collectors = collectors.build(target.settings)
+        self.budget = budget
+        self._task: asyncio.Task[None] | None = None
+        self._client = self._connect()
+
+    def _connect(self) -> PrefectClient:
+        settings = self.target.settings
+        try:
+            return PrefectClient(
+                settings.connection(), observe=self.traffic.observe, budget=self.budget
+            )
+        except (OSError, ValueError) as error:
+            # A certificate file that vanished since it was checked, or an unusable proxy variable.
+            name = "" if settings.targets_file is None else f" of target {self.target.name}"
+            problem = f"the connection to Prefect{name} cannot be set up: {error}"
+            raise BadSettings((problem,)) from None
+
+    def prepare(self, store: Store) -> None:
+        """Make the collectors' runners anew, on a ledger."""
+        settings, name = self.target.settings, self.target.name
+        directory = Directory(name, self._client, store)
+        context = Context(name, self._client, directory, store, settings, now_us, time.monotonic)
+        outages = Outages(name, time.monotonic)
+        self.runners = tuple(Runner(each, context, outages) for each in self._collectors)
+
+    def start(self, tasks: asyncio.TaskGroup, published: Callable[[Runner[Any]], None]) -> None:
+        """Poll, as a task of *tasks*, until stopped."""
+        self._task = tasks.create_task(self._run(published), name=f"target {self.target.name}")
+
+    async def _run(self, published: Callable[[Runner[Any]], None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for runner in self.runners:
+                tasks.create_task(runner.run(published))
+
+    async def stop(self) -> None:
+        """End every poll, then the connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._client.__aexit__(None, None, None)
+
+    def status(self) -> TargetStatus:
+        """Return what is known of the target."""
+        states = (each.state for each in self.runners if each.collector.name == "server")
+        server = next(states, None)
+        version = server.version if server else None
+        return TargetStatus(self.target.name, self.target.settings.api_url, version)

@@ -1,0 +1,55 @@
+"""Patterns: which names pass."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect_exporter.selection import Patterns, Selection, patterns
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "passes"),
+    [
+        ([], "anything", True),
+        ([], "", True),
+        (["etl-*"], "etl-load", True),
+        (["etl-*"], "ETL-load", False),
+        (["etl-*"], "my-etl-load", False),
+        (["etl-*", "report"], "report", True),
+        (["!*-test"], "etl-test", False),
+        (["!*-test"], "etl", True),
+        (["etl-*", "!etl-test-*"], "etl-test-1", False),
+        (["etl-*", "!etl-test-*"], "etl-prod-1", True),
+        (["a?c", "[xy]z"], "yz", True),
+        (["a*"], "a\nb", True),
+    ],
+)
+def test_pattern(words: list[str], name: str, passes: bool) -> None:  # noqa: FBT001 - a table's column
+    """A name passes if it is allowed and not denied."""
+    assert passes is (name in patterns(words))
+
+
+@given(st.text(), st.lists(st.text()))
+def test_denied_never_passes(name: str, allow: list[str]) -> None:
+    """Whatever is allowed, what is denied whole stays out."""
+    assert name not in Patterns(tuple(allow), ("*",))
+
+
+@given(st.lists(st.text(alphabet="ab*?[]!-", max_size=12), max_size=4), st.text(alphabet="ab-"))
+def test_any_pattern_is_usable(words: list[str], name: str) -> None:
+    """No text is a broken pattern."""
+    assert (name in patterns(words)) in (True, False)
+
+
+def test_what_a_run_lacks_is_not_in_the_way() -> None:
+    """A run without deployment and pool passes by its flow alone; one with them needs all."""
+    selection = Selection(Patterns(("etl",)), Patterns((), ("test",)), Patterns(("k8s",)))
+
+    assert selection.takes("etl")
+    assert selection.takes("", "")
+    assert selection.takes("etl", "prod", "k8s")
+    assert not selection.takes("etl", "test", "k8s")
+    assert not selection.takes("etl", "prod", "local")
+    assert not selection.takes("other")
