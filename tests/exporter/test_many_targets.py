@@ -295,6 +295,25 @@ def test_shard_reads_its_own_targets_alone(world: World) -> None:
     assert own == asyncio.run(check())
 
 
+def test_what_counts_is_asked_first(world: World) -> None:
+    """The rest waits until ends were asked for: a slow server is not asked all at once."""
+
+    async def check() -> list[str]:
+        async with MisbehavingPrefect() as prefect:
+            world.add("one", prefect)
+            async with world.running() as service:
+                await until(lambda: all(row.polls for row in service.status().collectors))
+                return [request.path.partition("/api/")[2] for request in prefect.requests]
+
+    asked = asyncio.run(check())
+    others = {"ready", "events/filter", "work_pools/filter", "work_queues/filter"}
+    first = next(place for place, route in enumerate(asked) if route in others)
+
+    assert {"flow_runs/filter", "task_runs/filter"} <= set(asked[:first])
+    # The ends of flow runs, and their starts.
+    assert 2 <= asked[:first].count("flow_runs/filter")
+
+
 def test_targets_of_one_budget_share_it(world: World) -> None:
     """Two workspaces of one account together keep to its requests per minute."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiolimiter import AsyncLimiter
@@ -19,6 +20,9 @@ from prefect_exporter.status import TargetStatus
 from prefect_exporter.store import Store
 from prefect_exporter.targets import Target
 from prefect_exporter.traffic import Traffic
+
+# How long the others wait at most for the first polls of what counts.
+HEAD_START_SECONDS = 5.0
 
 
 def now_us() -> int:
@@ -72,9 +76,17 @@ class Polling:
         self._task = tasks.create_task(self._run(published), name=f"target {self.target.name}")
 
     async def _run(self, published: Callable[[Runner[Any]], None]) -> None:
+        """Poll what counts first: a slow server is not asked everything at once."""
         async with asyncio.TaskGroup() as tasks:
-            for runner in self.runners:
+            required = [runner for runner in self.runners if runner.collector.required]
+            for runner in required:
                 tasks.create_task(runner.run(published))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEAD_START_SECONDS):
+                    await asyncio.gather(*(runner.polled.wait() for runner in required))
+            for runner in self.runners:
+                if not runner.collector.required:
+                    tasks.create_task(runner.run(published))
 
     async def stop(self) -> None:
         """End every poll, then the connections."""

@@ -47,6 +47,8 @@ class Runner(Generic[StateT]):
         self._failure: tuple[str, str] | None = None
         self._supported = True
         self.polls = {"success": 0, "failure": 0}
+        # Set when the first poll has ended, well or badly.
+        self.polled = asyncio.Event()
 
     @property
     def target(self) -> str:
@@ -126,6 +128,7 @@ class Runner(Generic[StateT]):
         else:
             self._worked()
         self._seconds = self._context.monotonic() - began
+        self.polled.set()
 
     def _lacks(self, error: ExporterError) -> bool:
         """Return whether Prefect has no such route: then there is nothing to mend.
