@@ -1,5 +1,6 @@
 """What the exporter costs, measured on this machine: ``python -m bench``.
 
-``catalog``, ``history``, ``seeding`` and ``live`` fill a real Prefect server; ``polling``,
-``latency``, ``scraping`` and ``ledger_size`` measure; ``report`` prints. Nothing asserts on time.
+``catalog``, ``estate``, ``history`` and ``seeding`` fill a real Prefect server; ``polling``,
+``latency``, ``series``, ``workspace`` and ``ledger_size`` measure; ``report`` prints. Nothing
+asserts on time.
 """

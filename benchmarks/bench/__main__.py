@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
 
+from bench.day import measure_day
+from bench.day_runs import Pace
 from bench.latency import measure_latency
 from bench.ledger_size import measure_ledger
 from bench.machine import describe_machine, load_average
@@ -19,11 +23,15 @@ from bench.polling import Plan, measure_polling
 from bench.report import Results, show
 from bench.series import measure_many_series
 from bench.site import POLL_SECONDS, Shape, Site, site
+from bench.workspace import LARGE, SMALL, measure_workspace
 from demo.postgres import start_postgres
 from demo.processes import NotReadyError
 from demo.sandbox import Sandbox
+from prefect_exporter.settings import PREFIX
 
-_PARTS = ("polling", "latency", "series", "ledger")
+_USUAL = ("polling", "latency", "series", "ledger")
+_PARTS = (*_USUAL, "workspace", "day")
+_FLOW_RUNS_A_DAY = 1_000_000
 
 
 def main() -> int:
@@ -57,10 +65,29 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
                 shape = Shape(flow_runs=size, tasks=arguments.tasks, a_second=arguments.rate)
                 with site(sandbox, postgres, shape) as place:
                     _measure_site(place, arguments, results, last=size == arguments.sizes[-1])
+    if "workspace" in arguments.parts:
+        plan = LARGE if LARGE.flow_runs in arguments.sizes else SMALL
+        with Sandbox() as sandbox:
+            _say(f"Workspace of {plan.scale.deployments:,} deployments: filling a server ...")
+            with site(sandbox, start_postgres(sandbox), plan.shape) as place:
+                results.workspace = measure_workspace(place, plan, _say)
     if "ledger" in arguments.parts:
         _say(f"Ledger: simulating {arguments.completions:,} completions a day ...")
         with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
             results.ledger = measure_ledger(Path(folder), arguments.completions, _say)
+    if "day" in arguments.parts:
+        pace = Pace(
+            flow_runs=round(_FLOW_RUNS_A_DAY * arguments.scale),
+            first_hour=arguments.from_hour,
+            hours=arguments.hours,
+        )
+        _say(f"Day: simulating {pace.hours:g} hours of {pace.flow_runs:,} flow runs a day ...")
+        with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
+            results.day = measure_day(Path(folder), pace, _say, **_exporter_settings())
+
+
+def _exporter_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
 def _measure_site(
@@ -86,7 +113,12 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--sizes", type=_sizes, default="1k,10k,100k", help="flow runs of history: %(default)s")
     add("--quick", action="store_const", const=[1000], dest="sizes", help="the same as --sizes 1k")
-    add("--parts", type=_parts, default=",".join(_PARTS), help="what to measure: %(default)s")
+    add(
+        "--parts",
+        type=_parts,
+        default=",".join(_USUAL),
+        help="what to measure: %(default)s; workspace; day",
+    )
     add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
     add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
     add("--starts", type=int, default=5, help="fresh starts at each size: %(default)s")
@@ -94,6 +126,9 @@ def _arguments() -> argparse.Namespace:
     add("--interval", type=float, default=5.0, help="second latency interval, s: %(default)s")
     add("--scrapes", type=int, default=200, help="scrapes in each format: %(default)s")
     add("--completions", type=_number, default="6000k", help="a day, in the ledger: %(default)s")
+    add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")
+    add("--hours", type=float, default=26.0, help="of the simulated day: %(default)s")
+    add("--from-hour", type=float, default=0.0, help="where that day begins: %(default)s")
     add("--json", type=Path, metavar="FILE", help="write all figures there too")
     return parser.parse_args()
 

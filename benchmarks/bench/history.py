@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from bench.catalog import POOL, QUEUE, Catalog, Deployment, Row, Tables, new_id
+from bench.catalog import Catalog, Deployment, Row, Tables, new_id
 
 _TYPES = {
     "Completed": "COMPLETED",
@@ -21,8 +22,8 @@ _TYPES = {
     "Scheduled": "SCHEDULED",
 }
 _ENDINGS = {"Completed": 93.5, "Failed": 3.5, "TimedOut": 0.4, "Crashed": 1.1, "Cancelled": 1.5}
-_TASKS = ("extract", "clean", "join", "aggregate", "write", "notify", "check", "upload")
 _BATCH = 2000
+_BEATS_EVERY = 30
 _WAIT = timedelta(seconds=3)
 _POLICY = '{"retries": 0, "resuming": false, "pause_keys": [], "retry_type": null}'
 
@@ -46,6 +47,22 @@ class Span:
         return self.end or self.start or self.due
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unended:
+    """How many runs have no end.
+
+    Args:
+        running: Those that run, each with a task run that does.
+        beating: How many of these send heartbeats.
+        scheduled: Those that are due in a day.
+    """
+
+    running: int = 20
+    beating: int = 0
+    late: int = 20
+    scheduled: int = 50
+
+
 class History:
     """A source of runs; the same *seed* gives the same names, states and durations.
 
@@ -59,6 +76,11 @@ class History:
         self.catalog = catalog
         self._tasks = tasks
         self._random = random.Random(seed)
+        self._deployments: dict[object, Deployment] = {
+            each.id: each for each in catalog.deployments
+        }
+        self._beating: Sequence[Row] = ()
+        self._beats: Iterator[Row] = iter(())
 
     def past(self, number: int, begin: datetime, end: datetime) -> Iterator[Tables]:
         """Yield *number* flow runs that ended between *begin* and *end*, a batch at a time."""
@@ -72,68 +94,69 @@ class History:
     def ended(self, at: datetime) -> Tables:
         """Return one short flow run whose end, and whose tasks' ends, are at *at* or just before.
 
-        With its events, which a poll reads too.
+        With its event, which a poll reads too, and some heartbeats of runs that go on: each sends
+        one while `_BEATS_EVERY` others end.
         """
         batch = _empty()
         self._ended(batch, at, timedelta(milliseconds=50))
-        batch["events"] = [self._event(batch["flow_run"][0], at)]
+        beats = itertools.islice(self._beats, -(-len(self._beating) // _BEATS_EVERY))
+        batch["events"] = [
+            self._ending(batch["flow_run"][0], at),
+            *(self._heartbeat(run, at) for run in beats),
+        ]
         return batch
 
-    def unended(self, now: datetime, *, running: int, late: int, scheduled: int) -> Tables:
+    def unended(self, now: datetime, how_many: Unended) -> Tables:
         """Return runs without an end: what the polls of active and late runs read."""
         batch = _empty()
         hour = timedelta(hours=1)
-        for _ in range(running):
-            self._flow_run(batch, "Running", Span(now - hour - _WAIT, now - hour, None))
-        for _ in range(late):
+        running = Span(now - hour - _WAIT, now - hour, None)
+        for _ in range(how_many.running):
+            run = self._flow_run(batch, "Running", running)
+            self._task_run(batch, (run, 0), "Running", running)
+        self._beating = batch["flow_run"][: how_many.beating]
+        self._beats = itertools.cycle(self._beating)
+        batch["events"] = [self._heartbeat(run, now) for run in self._beating]
+        for _ in range(how_many.late):
             self._flow_run(batch, "Scheduled", Span(now - hour, None, None))
-        for _ in range(scheduled):
+        for _ in range(how_many.scheduled):
             self._flow_run(batch, "Scheduled", Span(now + 24 * hour, None, None))
         return batch
 
     def _ended(self, batch: dict[str, list[Row]], at: datetime, length: timedelta) -> None:
         state = self._random.choices([*_ENDINGS], [*_ENDINGS.values()])[0]
         span = Span(at - length - _WAIT, at - length, at)
-        run_id = self._flow_run(batch, state, span)
+        run = self._flow_run(batch, state, span)
         step = length / max(self._tasks, 1)
         for number in range(self._tasks):
             start = at - length + number * step
             end = min(start + step, at)
             # The last task carries the flow's fate.
             fate = state if number == self._tasks - 1 else "Completed"
-            self._task_run(batch, (run_id, number), fate, Span(start, start, end))
+            self._task_run(batch, (run, number), fate, Span(start, start, end))
 
-    def _flow_run(self, batch: dict[str, list[Row]], state: str, span: Span) -> UUID:
+    def _flow_run(self, batch: dict[str, list[Row]], state: str, span: Span) -> Row:
         run_id, deployment = new_id(self._random), self._random.choice(self.catalog.deployments)
         state_id = self._state(batch["flow_run_state"], "flow_run_id", run_id, (state, span.last))
         named = {"name": f"run-{run_id.hex[:8]}", "parameters": '{"batch": 7}', "tags": "[]"}
-        row = _run(run_id, state_id, state, span) | named | self._placed(deployment)
+        row = _run(run_id, state_id, state, span) | named | _placed(deployment)
         due_next = span.due if state == "Scheduled" else None
-        batch["flow_run"].append(row | {"next_scheduled_start_time": due_next})
-        return run_id
-
-    def _placed(self, deployment: Deployment) -> Row:
-        return {
-            "empirical_policy": _POLICY,
-            "auto_scheduled": True,
-            "flow_id": deployment.flow_id,
-            "deployment_id": deployment.id,
-            "work_queue_name": QUEUE,
-            "work_queue_id": self.catalog.queue_id,
-            "labels": json.dumps({"prefect.flow.id": str(deployment.flow_id)}),
-        }
+        row["next_scheduled_start_time"] = due_next
+        batch["flow_run"].append(row)
+        return row
 
     def _task_run(
-        self, batch: dict[str, list[Row]], place: tuple[UUID, int], state: str, span: Span
+        self, batch: dict[str, list[Row]], place: tuple[Row, int], state: str, span: Span
     ) -> None:
-        run_id, (flow_run_id, number) = new_id(self._random), place
+        run_id, (flow_run, number) = new_id(self._random), place
         state_id = self._state(batch["task_run_state"], "task_run_id", run_id, (state, span.last))
-        key = _TASKS[number % len(_TASKS)]
+        tasks = self._deployment_of(flow_run).tasks
+        key = tasks[number % len(tasks)]
         named: Row = {
             "name": f"{key}-{number:03d}",
             "task_key": f"{key}-{number:08x}",
             "dynamic_key": str(number),
-            "flow_run_id": flow_run_id,
+            "flow_run_id": flow_run["id"],
             "flow_run_run_count": 1,
         }
         batch["task_run"].append(_run(run_id, state_id, state, span) | named)
@@ -156,8 +179,19 @@ class History:
         )
         return state_id
 
-    def _event(self, run: Row, at: datetime) -> Row:
-        deployment = next(d for d in self.catalog.deployments if d.id == run["deployment_id"])
+    def _deployment_of(self, run: Row) -> Deployment:
+        return self._deployments[run["deployment_id"]]
+
+    def _ending(self, run: Row, at: datetime) -> Row:
+        named = f"prefect.flow-run.{run['state_name']}"
+        return self._event(run, named, at) | {
+            "payload": json.dumps(_transition(str(run["state_name"])))
+        }
+
+    def _heartbeat(self, run: Row, at: datetime) -> Row:
+        return self._event(run, "prefect.flow-run.heartbeat", at)
+
+    def _event(self, run: Row, event: str, at: datetime) -> Row:
         resource = {
             "prefect.resource.id": f"prefect.flow-run.{run['id']}",
             "prefect.resource.name": run["name"],
@@ -168,12 +202,24 @@ class History:
             "occurred": at,
             "received": at,
             "recorded": at,
-            "event": f"prefect.flow-run.{run['state_name']}",
+            "event": event,
             "resource_id": resource["prefect.resource.id"],
             "resource": json.dumps(resource),
-            "related": json.dumps(_related(deployment)),
-            "payload": json.dumps(_transition(str(run["state_name"]))),
+            "related": json.dumps(_related(self._deployment_of(run))),
+            "payload": "{}",
         }
+
+
+def _placed(deployment: Deployment) -> Row:
+    return {
+        "empirical_policy": _POLICY,
+        "auto_scheduled": True,
+        "flow_id": deployment.flow_id,
+        "deployment_id": deployment.id,
+        "work_queue_name": deployment.queue.name,
+        "work_queue_id": deployment.queue.id,
+        "labels": json.dumps({"prefect.flow.id": str(deployment.flow_id)}),
+    }
 
 
 def _run(run_id: UUID, state_id: UUID, state: str, span: Span) -> Row:
@@ -197,8 +243,8 @@ def _related(deployment: Deployment) -> list[Mapping[str, str]]:
     names = {
         "flow": (str(deployment.flow_id), deployment.flow),
         "deployment": (str(deployment.id), deployment.name),
-        "work-queue": (QUEUE, QUEUE),
-        "work-pool": (POOL, POOL),
+        "work-queue": (str(deployment.queue.id), deployment.queue.name),
+        "work-pool": (str(deployment.queue.pool.id), deployment.queue.pool.name),
     }
     return [
         {

@@ -9,13 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.day import Day
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
-from bench.machine import Spread
+from bench.machine import Spread, spread
 from bench.polling import Polling
 from bench.scraping import Scrapes
 from bench.series import ManySeries
 from bench.work import Costs
+from bench.workspace import Workspace
 
 _WIDTH = 160
 
@@ -30,7 +32,9 @@ class Results:
     polling: list[Polling] = field(default_factory=list)
     latency: list[Latency] = field(default_factory=list)
     series: ManySeries | None = None
+    workspace: Workspace | None = None
     ledger: LedgerSize | None = None
+    day: Day | None = None
 
 
 def show(results: Results) -> None:
@@ -44,7 +48,9 @@ def show(results: Results) -> None:
         _polling(results.polling),
         _latency(results.latency),
         _series(results.series),
+        *_workspace(results.workspace),
         _ledger(results.ledger),
+        *_day(results.day),
     )
     for table in tables:
         if table is not None:
@@ -113,6 +119,33 @@ def _series(many: ManySeries | None) -> Table | None:
     return _filled(_table("Many series", f"{many.series:,} series"), rows)
 
 
+def _workspace(place: Workspace | None) -> Sequence[Table]:
+    if place is None:
+        return ()
+    title = f"{place.scale.deployments:,} deployments, {place.flow_runs:,} flow runs"
+    rows = {
+        "ready after, s": [_spread(spread([start.ready for start in place.starts]), ".1f")],
+        **_work("minute", [place.minutes]),
+        "minute: exporter CPU, s": [_spread(place.exporter_cpu)],
+        "idle server CPU, s/s": [f"{place.idle_cpu[0]:.3f}"],
+        "idle PostgreSQL CPU, s/s": [f"{place.idle_cpu[1]:.3f}"],
+        "exporter's RSS at the end, MiB": [_mib(place.memory[0])],
+        "exporter's peak RSS, MiB": [_mib(place.memory[1])],
+        "series": [f"{place.series:,}"],
+        **_scrapes([place.scrapes]),
+        "ledger, kB": [f"{place.ledger_bytes / 1e3:,.0f}"],
+        "load average": [f"{place.load[0]:.1f}, {place.load[1]:.1f}"],
+    }
+    routes = _table("Requests a minute", "median", "mean")
+    collectors = _table("Collector", "first poll ended after, s", "steady poll, s")
+    for route, (median, mean) in place.routes.items():
+        routes.add_row(route, f"{median:.0f}", f"{mean:.1f}")
+    for name, took in place.polls.items():
+        ended = [start.first[name] for start in place.starts if name in start.first]
+        collectors.add_row(name, _spread(spread(ended), ".1f") if ended else "", _spread(took))
+    return _filled(_table("A large workspace", title), rows), routes, collectors
+
+
 def _ledger(size: LedgerSize | None) -> Table | None:
     if size is None:
         return None
@@ -125,6 +158,52 @@ def _ledger(size: LedgerSize | None) -> Table | None:
         "slowest prune, ms": [f"{size.slowest_prune_seconds * 1e3:.0f}"],
     }
     return _filled(_table("Ledger", f"{size.completions_a_day:,} completions a day"), rows)
+
+
+def _day(day: Day | None) -> Sequence[Table]:
+    if day is None:
+        return ()
+    times = _table(f"{day.flow_runs_a_day:,} flow runs a day", *_OVER_TIME)
+    for each in day.samples:
+        hours = each.seconds / 3600
+        hour, minute = divmod(round(each.begin_seconds / 60), 60)
+        cells = [
+            _mib(each.rss_bytes),
+            f"{each.ledger_bytes / 1e6:.0f}",
+            f"{each.flow_run_lag:.0f}",
+            f"{each.task_run_lag:.0f}",
+            f"{each.cpu_seconds / hours:.0f}",
+            f"{each.requests / hours / 60:.0f}",
+            f"{each.publications / hours / 60:.1f}",
+            f"{each.series:,}",
+            f"{each.failures}",
+        ]
+        times.add_row(f"from {hour}:{minute:02d}", *cells)
+    totals = _table("In all", "ended", "counted")
+    rows = {
+        "flow runs": [f"{sum(each.flow_runs.values()):,.0f}" for each in day.both],
+        "task runs": [f"{sum(each.task_runs.values()):,.0f}" for each in day.both],
+        "retries of flow runs": [f"{each.flow_run_retries:,.0f}" for each in day.both],
+        "retries of task runs": [f"{each.task_run_retries:,.0f}" for each in day.both],
+        "starts": [f"{each.starts:,.0f}" for each in day.both],
+        "the same in every outcome": ["", "yes" if day.exact else "NO"],
+        "of these, found by an audit": ["", f"{day.counted.corrections:,.0f}"],
+        "real time, min": ["", f"{day.seconds / 60:.0f}"],
+    }
+    return times, _filled(totals, rows)
+
+
+_OVER_TIME = (
+    "RSS, MiB",
+    "ledger, MB",
+    "flow runs behind, s",
+    "task runs behind, s",
+    "CPU, s/h",
+    "requests/min",
+    "pages/min",
+    "series",
+    "failed",
+)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -58,6 +60,11 @@ class Scraper:
         self._connection.close()
         return Values(body.decode())
 
+    def once(self) -> None:
+        """Read as Prometheus does, and let go of the connection."""
+        self.read(FORMATS["OpenMetrics, gzip"])
+        self._connection.close()
+
     def scrapes(self, number: int, pause_seconds: float) -> Mapping[str, Scrapes]:
         """Return how *number* scrapes in each format went, taken in turns."""
         times: dict[str, list[float]] = {name: [] for name in FORMATS}
@@ -87,6 +94,15 @@ class Values:
         for line in self._lines:
             if line.startswith((f"{name}{{", f"{name} ")) and label in line:
                 yield float(line.rsplit(" ", 1)[1])
+
+    def by(self, name: str, label: str) -> Mapping[str, float]:
+        """Return the sums over all series of that name, by the value of a label."""
+        sums: dict[str, float] = defaultdict(float)
+        value = re.compile(rf'[{{,]{label}="([^"]*)"')
+        for line in self._lines:
+            if line.startswith(f"{name}{{") and (found := value.search(line)):
+                sums[found[1]] += float(line.rsplit(" ", 1)[1])
+        return sums
 
     def total(self, name: str) -> float:
         """Return the sum over all series of that name."""

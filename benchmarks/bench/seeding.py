@@ -5,41 +5,51 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from bench.catalog import Tables
-from bench.history import History
+from bench.history import History, Unended
 
 QUIET_SECONDS = 300.0
 """How long ago the history ends: longer than the exporter's polls look back."""
 
-_RUNNING, _LATE, _SCHEDULED = 20, 20, 50
+More: TypeAlias = Callable[[datetime, Tables], Tables]
 
 
-def fill(url: str, history: History, *, flow_runs: int, days: float) -> None:
-    """Write the catalog, *flow_runs* that ended in the last *days*, and a few without an end.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How many runs to write: those that ended in the last *days*, and those without an end."""
 
-    None ended in the last `QUIET_SECONDS`, so that a load can be filled in there. The unended
-    ones are as many at every size, so that sizes differ in their history alone. Prefect's tables
-    must exist and be empty; *url* is as libpq takes it.
+    flow_runs: int
+    days: float
+    unended: Unended
+
+
+def fill(url: str, history: History, amount: Amount, more: More = lambda _now, _rows: {}) -> None:
+    """Write the catalog, and runs, none of which ended in the last `QUIET_SECONDS`.
+
+    There a load can be filled in. Prefect's tables must exist and be empty; *url* is as libpq takes
+    it. *more* returns further rows, from the time that is now and the rows of the unended runs.
     """
-    asyncio.run(_fill(url, history, flow_runs, days))
+    asyncio.run(_fill(url, history, amount, more))
 
 
-async def _fill(url: str, history: History, flow_runs: int, days: float) -> None:
+async def _fill(url: str, history: History, amount: Amount, more: More) -> None:
     now = datetime.now(UTC)
-    begin = now - timedelta(days=days)
+    begin, end = now - timedelta(days=amount.days), now - timedelta(seconds=QUIET_SECONDS)
     con = await asyncpg.connect(url)
     try:
         await _write(con, [history.catalog.tables(begin)])
-        await _write(con, history.past(flow_runs, begin, now - timedelta(seconds=QUIET_SECONDS)))
-        unended = history.unended(now, running=_RUNNING, late=_LATE, scheduled=_SCHEDULED)
-        await _write(con, [unended])
+        await _write(con, history.past(amount.flow_runs, begin, end))
+        now = datetime.now(UTC)
+        unended = history.unended(now, amount.unended)
+        await _write(con, [unended, more(now, unended)])
         # Now, so that PostgreSQL does not do it by itself while something is measured.
         await con.execute("vacuum analyze")
     finally:

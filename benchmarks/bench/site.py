@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
 
-from bench.catalog import make_catalog
-from bench.history import History
+from bench.catalog import Tables, make_catalog
+from bench.estate import Scale, holdings, large_catalog
+from bench.history import History, Unended
 from bench.scraping import Scraper
-from bench.seeding import QUIET_SECONDS, Live, fill
+from bench.seeding import QUIET_SECONDS, Amount, Live, fill
 from demo.exporter import Exporter, start_exporter
 from demo.postgres import Postgres
 from demo.prefect_server import PrefectServer, start_prefect_server
@@ -33,6 +36,7 @@ class Shape:
         days: How long ago the oldest run ended.
         a_second: Flow runs that end every second while steady polls are measured.
         seed: The same seed gives the same history.
+        scale: Of a large workspace, in place of *flows* and *deployments* of one queue.
     """
 
     flow_runs: int
@@ -42,6 +46,8 @@ class Shape:
     days: float = 7.0
     a_second: float = 1.0
     seed: int = 1
+    unended: Unended = field(default_factory=Unended)
+    scale: Scale | None = None
 
 
 @dataclass(slots=True)
@@ -85,32 +91,56 @@ class Site:
 @contextmanager
 def site(sandbox: Sandbox, postgres: Postgres, shape: Shape) -> Iterator[Site]:
     """Start a server on a database of its own, and fill it."""
-    name = f"prefect-{shape.flow_runs}"
+    name = f"prefect-{'workspace' if shape.scale else shape.flow_runs}"
     postgres.create_database(name)
-    server = start_prefect_server(sandbox, name=name, database_url=postgres.prefect_url(name))
-    catalog = make_catalog(flows=shape.flows, deployments=shape.deployments, seed=shape.seed)
-    history = History(catalog, tasks=shape.tasks, seed=shape.seed)
-    fill(postgres.url(name), history, flow_runs=shape.flow_runs, days=shape.days)
+    server = start_prefect_server(
+        sandbox,
+        name=name,
+        database_url=postgres.prefect_url(name),
+        # The runs that are scheduled are those that were written, and no more come due.
+        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
+    )
+    history = fill_site(postgres.url(name), shape)
     try:
         yield Site(sandbox, postgres, server, shape, history, postgres.url(name))
     finally:
         server.process.stop()
 
 
-def wait_for_polls(scraper: Scraper) -> None:
-    """Return once every collector has polled well."""
+def fill_site(url: str, shape: Shape) -> History:
+    """Write what a site has; return where further runs come from."""
+    scale, seed = shape.scale, shape.seed
+    if scale:
+        catalog = large_catalog(scale, seed)
+    else:
+        catalog = make_catalog(flows=shape.flows, deployments=shape.deployments, seed=seed)
+    history = History(catalog, tasks=shape.tasks, seed=seed)
+
+    def more(now: datetime, unended: Tables) -> Tables:
+        if scale is None:
+            return {}
+        holders = [key for row in unended["task_run"] if isinstance(key := row["id"], UUID)]
+        return holdings(scale, catalog, now, holders[: 5 * scale.tag_limits], seed + 1)
+
+    amount = Amount(flow_runs=shape.flow_runs, days=shape.days, unended=shape.unended)
+    fill(url, history, amount, more)
+    return history
+
+
+def wait_for_polls(scraper: Scraper, within: float = _WAIT_SECONDS) -> None:
+    """Return once every collector has polled well; raise ``TimeoutError`` after that time."""
 
     def polled() -> bool:
         polls = scraper.values().of(_POLLS, 'status="success"')
         return min(polls, default=0) > 0
 
-    wait_until(polled, within=_WAIT_SECONDS, what="a poll of everything")
+    wait_until(polled, within=within, what="a poll of everything")
 
 
-def wait_for_release(scraper: Scraper) -> None:
-    """Return once no series is held at 0 any more."""
+def wait_for_release(scraper: Scraper, within: float = _WAIT_SECONDS) -> None:
+    """Return once no series is held at 0 any more; raise ``TimeoutError`` after that time."""
 
     def released() -> bool:
         return scraper.values().total("prefect_exporter_held_series") == 0
 
-    wait_until(released, within=_WAIT_SECONDS, what="the release of every series")
+    wait_until(released, within=within, what="the release of every series")

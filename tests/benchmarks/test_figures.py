@@ -49,6 +49,14 @@ def test_values_are_read_by_whole_name() -> None:
     assert 4 == values.series
 
 
+def test_values_are_summed_by_a_label() -> None:
+    """A label's values each have the sum of their series; labels are told apart by whole name."""
+    text = 'polls_total{route="a",subroute="x"} 1.0\npolls_total{route="a"} 2.0\n'
+    more = 'polls_total{subroute="z",route="b"} 4.0\npolls_total_of_others{route="c"} 8.0\n'
+
+    assert {"a": 3.0, "b": 4.0} == Values(text + more).by("polls_total", "route")
+
+
 def test_idle_work_is_taken_off_by_time() -> None:
     """CPU time of idling counts by the second; requests and bytes are the exporter's own."""
     idle = Work(seconds=10, requests=0, bytes=0, server_cpu=1.0, database_cpu=0.5)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bench.catalog import Tables, make_catalog
-from bench.history import History
+from bench.history import History, Unended
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 END = BEGIN + timedelta(days=7)
@@ -65,12 +65,31 @@ def test_a_live_run_ends_now() -> None:
 
 def test_unended_runs_have_no_end() -> None:
     """Running, late and scheduled runs are written without an end."""
-    tables = history().unended(END, running=1, late=2, scheduled=3)
+    tables = history().unended(END, Unended(running=1, late=2, scheduled=3))
 
     assert [None] * 6 == [row["end_time"] for row in tables["flow_run"]]
     late, scheduled = END - timedelta(hours=1), END + timedelta(days=1)
     due = [row["next_scheduled_start_time"] for row in tables["flow_run"]]
     assert [None, late, late, scheduled, scheduled, scheduled] == due
+
+
+def test_a_running_run_has_a_running_task_run() -> None:
+    """Each running flow run has one task run, which runs too and belongs to it."""
+    tables = history().unended(END, Unended(running=2, late=1, scheduled=1))
+
+    running = [row["id"] for row in tables["flow_run"] if row["state_type"] == "RUNNING"]
+    assert running == [row["flow_run_id"] for row in tables["task_run"]]
+    assert ["RUNNING"] * 2 == [row["state_type"] for row in tables["task_run"]]
+
+
+def test_beating_runs_beat_in_turns() -> None:
+    """Those that send heartbeats send one at first, and then one while thirty other runs end."""
+    source = history()
+    first = source.unended(END, Unended(running=3, beating=2))["events"]
+    rest = [event for _ in range(2) for event in source.ended(END)["events"][1:]]
+
+    assert {"prefect.flow-run.heartbeat"} == {event["event"] for event in [*first, *rest]}
+    assert [each["resource_id"] for each in first] == [each["resource_id"] for each in rest]
 
 
 def _time(value: object) -> datetime:
