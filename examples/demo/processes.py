@@ -84,13 +84,14 @@ class Process:
                 start_new_session=True,
             )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, within: float | None = None) -> None:
         """Return once the program answers; raise `NotReadyError` if it ends or takes too long."""
-        deadline = time.monotonic() + self.program.ready_within
+        within = within or self.program.ready_within
+        deadline = time.monotonic() + within
         while not answers(self.program.ready):
             self.check()
             if time.monotonic() > deadline:
-                raise self._not_ready(f"did not answer in {self.program.ready_within:g} s")
+                raise self._not_ready(f"did not answer in {within:g} s")
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:

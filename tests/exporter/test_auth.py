@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 from base64 import b64encode
 from collections.abc import Callable
@@ -179,6 +180,19 @@ def test_verification_can_be_switched_off(tmp_path: Path) -> None:
     careless = asyncio.run(_over_tls(tmp_path, lambda it, _: replace(it, verify=False)))
 
     assert "3.8.8" == careless
+
+
+def test_clients_share_whom_they_usually_trust() -> None:
+    """The system's authorities are in memory once, however many targets there are."""
+
+    def held() -> int:
+        return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())
+
+    first = PrefectClient(NOBODY, observe=_ignore)
+    before = held()
+    more = [PrefectClient(NOBODY, observe=_ignore) for _ in range(3)]
+
+    assert before == held(), (first, more)
 
 
 def test_missing_ca_file_is_an_os_error(tmp_path: Path) -> None:

@@ -171,8 +171,8 @@ def test_no_ids_ask_nothing() -> None:
     assert [] == server.requests
 
 
-def test_deployments_come_in_small_pages_by_name() -> None:
-    """The caller's limit holds, since deployments are dear."""
+def test_deployments_come_in_small_pages_by_birth() -> None:
+    """The caller's limit holds, since deployments are dear; a name would not part them all."""
     row = {"id": str(RUN_ID), "name": "nightly", "flow_id": str(RUN_ID)}
     server = Scripted([answer([row] * 10)])
 
@@ -181,7 +181,7 @@ def test_deployments_come_in_small_pages_by_name() -> None:
             return (await client.deployment_page(20, 10)).full
 
     assert run(ask())
-    assert [{"sort": "NAME_ASC", "offset": 20, "limit": 10}] == server.bodies
+    assert [{"sort": "CREATED_DESC", "offset": 20, "limit": 10}] == server.bodies
 
 
 def test_events_are_asked_oldest_first_and_paged_by_token() -> None:

@@ -17,7 +17,7 @@ from prefect_exporter.collectors.base import Collector, Context
 from prefect_exporter.collectors.deployment_history import DeploymentHistoryCollector
 from prefect_exporter.collectors.deployment_schedules import DeploymentScheduleCollector
 from prefect_exporter.collectors.deployments import DeploymentCollector
-from prefect_exporter.collectors.flow_runs import FlowRunCollector
+from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector
 from prefect_exporter.errors import Unreachable
 from prefect_exporter.metrics import Labels
 from prefect_exporter.moments import HOUR, SECOND
@@ -185,6 +185,32 @@ def test_listing_that_is_not_whole_keeps_the_rest(context: Context, prefect: Fak
     assert (30, 30, 29) == (len(first), len(second), len(third))
 
 
+class Shuffling(FakePrefect):
+    """Gives a row of the first page again in place of another one, as PostgreSQL may."""
+
+    async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
+        """Return a page."""
+        page = await FakePrefect.deployment_page(self, offset, limit)
+        last = await FakePrefect.deployment_page(self, 0, 1)
+        return replace(page, rows=[*last.rows, *page.rows[1:]]) if offset else page
+
+
+def test_what_a_shuffled_listing_hides_is_not_gone(tmp_path: Path, prefect: FakePrefect) -> None:
+    """A listing that shows a deployment twice lets go of none that it did not show."""
+    put(prefect, *(deployment(number, f"d{number:02}") for number in range(30)))
+    shuffling = Shuffling(flow_names=prefect.flow_names, deployment_rows=prefect.deployment_rows)
+    with collecting(tmp_path, prefect, RETIRE_AFTER="1h") as context:
+        before = shown(context), counts(context, FINISHED.name)
+        for _ in range(2):
+            prefect.now_us += 2 * HOUR
+            after = shown(replace(context, api=cast("Api", shuffling)))
+        counted = counts(context, FINISHED.name)
+
+    missed = before[0]["prefect_deployment_info"].keys() - after["prefect_deployment_info"].keys()
+    assert set() == missed
+    assert before[1] == counted
+
+
 def test_deployment_that_is_made_anew_is_one_series(context: Context, prefect: FakePrefect) -> None:
     """Two ids under one name, the old one not yet missed, make no series twice."""
     put(prefect, deployment(1, "daily", paused=True))
@@ -255,6 +281,26 @@ def test_nothing_was_due_before_a_deployment_was_there(
 
     assert ({("etl", "new"): 86_400.0}, {}) == (told[INTERVAL], told[PREVIOUS])
     assert {("etl", "new"): NOON + 18 * 3600} == told[NEXT]
+
+
+@pytest.mark.parametrize("idle", [{"paused": True}, {"schedules": []}])
+def test_nothing_was_due_while_a_deployment_was_paused(
+    context: Context, prefect: FakePrefect, idle: dict[str, Any]
+) -> None:
+    """One that is resumed missed none of the runs that its pause kept from being made."""
+    daily = [cron("0 11 * * *")]
+    prefect.now_us -= 2 * HOUR
+    put(prefect, deployment(1, "daily", **{"schedules": daily} | idle))
+    state, _ = due_of(context)
+    prefect.now_us = START_US
+    state, _ = due_of(context, state)
+    put(prefect, deployment(1, "daily", schedules=daily))
+    state, resumed = due_of(context, state)
+    prefect.now_us += 24 * HOUR
+    _, later = due_of(context, state)
+
+    assert ({}, {("etl", "daily"): NOON + 23 * 3600}) == (resumed[PREVIOUS], resumed[NEXT])
+    assert {("etl", "daily"): NOON + 23 * 3600} == later[PREVIOUS]
 
 
 def test_times_move_on_when_they_have_come(context: Context, prefect: FakePrefect) -> None:

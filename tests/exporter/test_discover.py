@@ -12,8 +12,11 @@ import pytest
 from contexts import settings_of
 from fakes import FakePrefect
 from prefect_exporter.discover import Found, discover, starting_file
+from prefect_exporter.environment import load_settings
 from prefect_exporter.errors import Rejected, Unreachable
+from prefect_exporter.targets import load_targets
 from prefect_exporter.targets_file import read_targets
+from prefect_exporter.values import MAX_TAG_LABELS
 from prefect_exporter.wire import Deployment, WorkPool, WorkQueue
 
 HIDDEN = "hunter2-do-not-show"
@@ -58,6 +61,21 @@ def test_every_page_of_deployments_is_read() -> None:
     assert (60, 1, (("team", 60),)) == (found.deployments, found.flows, found.tag_keys)
 
 
+def test_labels_are_as_many_as_the_setting_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many keys of tags, the line to copy has those that most deployments carry."""
+    prefect = prefect_with([f"key{number:02}:a" for number in range(15)], ["key14:a"])
+    (line,) = (
+        line
+        for line in starting_file(found_in(prefect), settings_of(), {}).splitlines()
+        if "TAG_LABELS" in line
+    )
+    monkeypatch.setenv("PREFECT_EXPORTER_TAG_LABELS", line.partition("=")[2])
+
+    labels = load_settings().tag_labels
+
+    assert ("key14", MAX_TAG_LABELS) == (labels[0], len(labels))
+
+
 def test_missing_route_is_no_failure() -> None:
     """What the server does not know is told as such; any other error goes through."""
     prefect = prefect_with()
@@ -71,9 +89,27 @@ def test_missing_route_is_no_failure() -> None:
     found = found_in(prefect)
 
     assert (None, 0) == (found.automations, found.limits)
+    text = starting_file(found, settings_of(), {})
+    assert "# It does not know: automations.\n" in text
     prefect.down(Unreachable("admin/version", "connection refused"))
     with pytest.raises(Unreachable):
         found_in(prefect)
+
+
+def test_prefect_that_tells_no_version_is_found_too() -> None:
+    """Without a route for the version, as Cloud may be, everything else is told."""
+    prefect = prefect_with(["team:a"])
+
+    def fail(route: str) -> None:
+        if route == "admin/version":
+            raise lacks(route)
+
+    prefect.fail = fail
+
+    found = found_in(prefect)
+
+    assert (None, 1) == (found.version, found.deployments)
+    assert starting_file(found, settings_of(), {}).startswith("# Prefect: 1 deployments of ")
 
 
 def test_file_can_be_used_as_it_is(tmp_path: Path) -> None:
@@ -104,9 +140,27 @@ def test_secrets_are_named_and_not_printed() -> None:
     text = starting_file(found_in(prefect_with()), settings_of(), environ)
 
     assert HIDDEN not in text
-    assert "    api_key_env: PREFECT_API_KEY\n" in text
+    assert "    api_key_env: API_KEY_DEFAULT\n" in text
     assert "    auth_string_file: /run/secrets/auth\n" in text
     assert "headers" not in text
+
+
+def test_secret_of_a_variable_is_looked_for_under_a_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable that the text names may stand beside a targets file, whatever the target."""
+    settings = settings_of(TARGET="prefect-exporter")
+    text = starting_file(found_in(prefect_with()), settings, {"PREFECT_API_KEY": HIDDEN})
+    path = tmp_path / "targets.yaml"
+    path.write_text(text)
+    monkeypatch.delenv("PREFECT_API_KEY", raising=False)
+    monkeypatch.setenv("API_KEY_PREFECT_EXPORTER", HIDDEN)
+    monkeypatch.setenv("PREFECT_EXPORTER_TARGETS_FILE", str(path))
+
+    (target,) = load_targets(load_settings()).targets
+
+    assert target.settings.api_key is not None
+    assert HIDDEN == target.settings.api_key.get_secret_value()
 
 
 def test_text_reads_well() -> None:

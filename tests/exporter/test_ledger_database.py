@@ -133,6 +133,26 @@ def _a_folder(folder: Path) -> Path:
     return folder / "ledger"
 
 
+def test_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Counts stay, the missing table is made, and last ends that nothing would raise are gone."""
+    last = "prefect_flow_run_last_finished_timestamp_seconds"
+    told = [(last, f'["test","etl","{name}","failed"]') for name in ("", "other", "daily")]
+    counted = ("prefect_flow_run_retries_total", '["test","etl","daily"]')
+    path = tmp_path / "ledger"
+    with closing(connect(path)) as con:
+        con.executemany("INSERT INTO scalar VALUES (?, ?, 7.0, 1)", [*told, counted])
+        con.execute("DROP TABLE streak")
+        con.execute("PRAGMA user_version = 1")
+
+    with closing(connect(path)) as con:
+        kept = con.execute("SELECT family, labels FROM scalar").fetchall()
+        streaks = con.execute("SELECT * FROM streak").fetchall()
+        (version,) = con.execute("PRAGMA user_version").fetchone()
+
+    assert {*told[:2], counted} == set(kept)
+    assert ([], SCHEMA_VERSION) == (streaks, version)
+
+
 @pytest.mark.parametrize("make", [_no_folder, _a_folder], ids=["no folder", "a folder"])
 def test_path_that_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     """A path that cannot be opened is told with the setting that names it."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from clouds import KEY, Cloud
 from prefect_exporter.__main__ import Exit, explain
 from prefect_exporter.environment import BadSettings
 from prefect_exporter.errors import (
@@ -25,7 +28,10 @@ from prefect_exporter.errors import (
 from prefect_exporter.listener import CannotListen
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
-NO_API = "Check that PREFECT_API_URL ends in /api and that no proxy answers in its place."
+NO_API = (
+    "Check that PREFECT_API_URL (in a targets file: url) ends in /api and that no proxy answers "
+    "in its place."
+)
 HIDDEN = "hunter2-do-not-show"
 BAD_SETTINGS = """\
 prefect-exporter: PREFECT_EXPORTER_POLL_INTERVALL is not a setting; did you mean \
@@ -126,7 +132,50 @@ def test_check_config_says_why_prefect_cannot_be_asked() -> None:
 
     assert 1 == done.returncode
     (line,) = done.stderr.splitlines()
-    assert "Check PREFECT_API_URL, and that the server runs" in line
+    assert "Check PREFECT_API_URL (in a targets file: url), and that the server runs" in line
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (["ready"], "Prefect 3.8.8 answers at {url}."),
+        (["admin/version"], "Prefect answers at {url} and reaches its database."),
+        (["admin/version", "ready"], "Prefect answers at {url}."),
+    ],
+)
+def test_cloud_may_lack_what_check_config_asks(lacking: list[str], told: str) -> None:
+    """`--ask` is content with a workspace that tells no version, and not with one that is none."""
+
+    async def check() -> Iterator[subprocess.CompletedProcess[str]]:
+        async with Cloud(lacking=frozenset(lacking)) as cloud:
+            urls.extend([cloud.url, cloud.url.replace("2222", "3333")])
+            asked = (
+                asyncio.to_thread(
+                    run, "check-config", "--ask", PREFECT_API_URL=url, PREFECT_API_KEY=KEY
+                )
+                for url in urls
+            )
+            return iter(await asyncio.gather(*asked))
+
+    urls: list[str] = []
+    right, wrong = asyncio.run(check())
+
+    assert (0, told.format(url=urls[0])) == (right.returncode, right.stdout.splitlines()[-1])
+    assert (1, True) == (wrong.returncode, "check the account and the workspace" in wrong.stderr)
+
+
+@pytest.mark.parametrize("command", [["check-config", "--ask"], ["discover"]])
+def test_unusable_proxy_ends_with_2(command: list[str]) -> None:
+    """A connection that cannot be set up is one plain line, and no crash."""
+    done = run(*command, PREFECT_API_URL="http://127.0.0.1:1/api", ALL_PROXY="odd://proxy")
+
+    assert (
+        Exit.BAD_SETTING,
+        (
+            "prefect-exporter: the connection to Prefect cannot be set up: "
+            "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"
+        ),
+    ) == (done.returncode, done.stderr.strip())
 
 
 def test_help_names_the_exit_codes_and_where_to_read_on() -> None:

@@ -19,6 +19,7 @@ from contexts import settings_of
 from fronts import plain
 from misbehaving import Fault, MisbehavingPrefect
 from prefect_exporter.environment import BadSettings
+from prefect_exporter.publisher import GATHER_SECONDS
 from prefect_exporter.service import Service
 from prefect_exporter.settings import Settings
 from prefect_exporter.shards import owner
@@ -37,12 +38,18 @@ class World:
     told: BadSettings | None = None
     shard: tuple[str, str] = ("0", "1")
     look_again_seconds: float = 600.0
+    poll_interval: str = "1s"
 
     def settings(self, url: str = "", name: str = "default") -> Settings:
         """Return the settings of the process, or of one target."""
         shard, shards = self.shard
         given = settings_of(
-            STATE_PATH=str(self.path), POLL_INTERVAL="1s", HOLD="0s", SHARD=shard, SHARDS=shards
+            STATE_PATH=str(self.path),
+            POLL_INTERVAL=self.poll_interval,
+            STALE_AFTER="1h",
+            HOLD="0s",
+            SHARD=shard,
+            SHARDS=shards,
         )
         changes = {"api_url": url, "target": name, "request_attempts": 1}
         return given.model_copy(update=changes)
@@ -211,6 +218,28 @@ def test_removed_target_comes_back_with_its_counts(world: World) -> None:
                 return completed(service, "two")
 
     assert 2.0 == asyncio.run(check())
+
+
+def test_last_target_of_a_shard_leaves_the_page(world: World) -> None:
+    """What is removed goes from `/metrics` also where nothing polls any more."""
+    world.poll_interval = "10m"
+
+    async def check() -> None:
+        async with MisbehavingPrefect() as prefect:
+            world.add("one", prefect)
+            async with world.running() as service:
+                await until(lambda: all(row.polls for row in service.status().collectors))
+                version = 0
+                while version < service.exposition().version:
+                    version = service.exposition().version
+                    await asyncio.sleep(3 * GATHER_SECONDS)
+                world.targets.clear()
+                hang_up()
+                await until(
+                    lambda: not any('target="one"' in series for series in samples(service))
+                )
+
+    asyncio.run(check())
 
 
 def test_changed_target_goes_on_counting(world: World) -> None:

@@ -154,6 +154,20 @@ def test_local_hour_stays_over_the_year() -> None:
     )
 
 
+def test_time_that_the_new_clock_brought_forward_has_come() -> None:
+    """On the morning of summer time, what was due by the new clock is the last time."""
+    zone = ZoneInfo("America/New_York")
+    daily = Timing(
+        interval=86_400.0,
+        anchor_date=datetime(2026, 1, 1, 10, 17, tzinfo=zone),
+        timezone="America/New_York",
+    )
+
+    found = due(daily, datetime(2026, 3, 8, 10, 30, tzinfo=zone))
+
+    assert datetime(2026, 3, 8, 10, 17, tzinfo=zone).astimezone(UTC) == found.previous
+
+
 def test_hour_that_comes_twice_is_due_once() -> None:
     """In the second of two equal hours nothing is due: Prefect makes its runs for the first."""
     timing = Timing(cron="*/30 * * * *", timezone="America/New_York")

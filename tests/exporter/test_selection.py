@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect_exporter.collectors.audits import FlowRunAudit, TaskRunAudit
+from prefect_exporter.collectors.flow_runs import FINISHED as FLOW_RUNS
+from prefect_exporter.collectors.flow_runs import FlowRunCollector
+from prefect_exporter.collectors.task_runs import FINISHED as TASK_RUNS
+from prefect_exporter.collectors.task_runs import TaskRunCollector
+from prefect_exporter.moments import MINUTE
 from prefect_exporter.selection import Patterns, Selection, patterns
+from worlds import collecting, ended, poll, prefect_of, put, task_run, total
 
 
 @pytest.mark.parametrize(
@@ -53,3 +62,24 @@ def test_what_a_run_lacks_is_not_in_the_way() -> None:
     assert not selection.takes("etl", "test", "k8s")
     assert not selection.takes("etl", "prod", "local")
     assert not selection.takes("other")
+
+
+def test_what_is_selected_later_counts_nothing_old(tmp_path: Path) -> None:
+    """Ends that were passed over stay so when patterns are widened, also where an audit reads."""
+    prefect = prefect_of()
+    with collecting(tmp_path, prefect, FLOWS="!*") as context:
+        poll(FlowRunCollector(context.settings), context)
+        poll(TaskRunCollector(context.settings), context)
+        put(prefect, ended(1, 10), ended(2, 590), task_run(1, 10), task_run(2, 590))
+        prefect.now_us += 10 * MINUTE
+        poll(FlowRunCollector(context.settings), context)
+        poll(TaskRunCollector(context.settings), context)
+    put(prefect, ended(3, 20), task_run(3, 20))
+    with collecting(tmp_path, prefect) as context:
+        poll(FlowRunCollector(context.settings), context)
+        poll(TaskRunCollector(context.settings), context)
+        flows = poll(FlowRunAudit(context.settings), context).corrections
+        tasks = poll(TaskRunAudit(context.settings), context).corrections
+        counted = total(context, FLOW_RUNS.name), total(context, TASK_RUNS.name)
+
+    assert ((1.0, 1.0), (1, 1)) == (counted, (flows, tasks))

@@ -417,6 +417,8 @@ def test_page_tells_a_configuration_that_cannot_be_used() -> None:
 
     text = ask(FakeService(now=replace(status(WORKING), configuration=broken)), "/").text
 
+    assert "<title>The new configuration cannot be used" in text
+
     assert "What was read 3 h ago goes on." in text
     assert "<li>targets.yaml:3: no &lt;name&gt;</li>" in text
     assert "<li>targets.yaml:9: no url</li>" in text

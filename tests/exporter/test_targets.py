@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,6 +139,21 @@ def test_every_problem_is_told_with_its_line(path: Path) -> None:
     assert TOLD == problems(path, BAD)
 
 
+def test_file_that_vanishes_while_targets_are_read_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target whose settings cannot be read just now is a problem, and not left out."""
+    trusted = path.with_name("ca.pem")
+    trusted.write_bytes(Path(certifi.where()).read_bytes())
+    monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", str(trusted))
+    path.write_text("targets:\n  - {name: a, url: 'http://a/api'}\n")
+    settings = load_settings()
+    trusted.unlink()
+
+    with pytest.raises(BadSettings, match=r"line 2: targets\[0\] PREFECT_API_SSL_CERT_FILE='"):
+        load_targets(settings)
+
+
 def test_no_secret_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands where a secret would, or in its file, is in no message and no repr."""
     secret = path.with_name("secret")
@@ -180,6 +196,13 @@ def test_one_servers_variables_beside_a_file_are_told(
         ("targets: {}", "line 1: targets is no list of targets; begin each with `- name: …`"),
         ("targets: []", "line 1: targets is no list of targets; begin each with `- name: …`"),
         ("targets:\n- {name: [a], url: b}", "line 2: targets[0] has no `name:`"),
+        (
+            "targets:\n- {name: a, url: 'http://a/api', api_key_file: }",
+            (
+                "line 2: targets[0].api_key_file is empty; "
+                "leave it out where there is no such secret"
+            ),
+        ),
         ("[" * 5000, "the file is not YAML"),
         (
             "targets: !!python/object/apply:os.system [x]",
@@ -187,7 +210,7 @@ def test_one_servers_variables_beside_a_file_are_told(
         ),
         ("#" * (MAX_BYTES + 1), f"the file is longer than {MAX_BYTES} bytes"),
     ],
-    ids=["empty", "broken", "mapping", "none", "nested", "deep", "object", "long"],
+    ids=["empty", "broken", "mapping", "none", "nested", "no-secret", "deep", "object", "long"],
 )
 def test_unusable_file_is_told(path: Path, text: str, told: str) -> None:
     """A file that is no list of targets gives one plain line, and runs nothing."""

@@ -147,6 +147,15 @@ def test_limit_of_pages_is_told(tmp_path: Path) -> None:
     assert 4 == len(state.queues)
 
 
+def test_shuffled_list_is_told(tmp_path: Path) -> None:
+    """A queue that comes on two pages stands for another one that may be on none."""
+    prefect = queues_of(("a", "default"), ("b", "default"), ("a", "default"), page_size=2)
+    with collecting(tmp_path, prefect) as context:
+        state = polled(context)
+
+    assert (2, True) == (len(state.queues), state.truncated)
+
+
 def test_queues_beyond_the_limit_stand_together(tmp_path: Path) -> None:
     """Under `other` backlogs, limits and slots add up, and the last poll of any is shown."""
     prefect = prefect_of(queue_rows=[WorkQueue("a", "p"), queue("b", 5, 1), queue("c", 4, 2)])

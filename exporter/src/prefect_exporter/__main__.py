@@ -13,8 +13,9 @@ import structlog
 
 from prefect_exporter import __version__
 from prefect_exporter.advice import advice
+from prefect_exporter.api import RunFilter
 from prefect_exporter.client import PrefectClient
-from prefect_exporter.discover import Found, discover, starting_file
+from prefect_exporter.discover import Found, discover, if_told, starting_file
 from prefect_exporter.environment import BadSettings, describe, load_settings
 from prefect_exporter.errors import ApiError, ExporterError, LedgerError
 from prefect_exporter.listener import CannotListen, serve
@@ -70,6 +71,8 @@ def serve_command() -> None:
     # Here, so that the other commands do not wait for the import of everything.
     from prefect_exporter.service import Service  # noqa: PLC0415 - see above
 
+    # So that scrapes get their turn sooner while the ledger thread renders.
+    sys.setswitchinterval(0.001)
     asyncio.run(serve(settings, Service(settings, reload_targets)))
 
 
@@ -113,16 +116,25 @@ async def _ask_all(targets: Targets) -> bool:
 async def _ask(settings: Settings) -> tuple[bool, str]:
     try:
         async with _client(settings) as client:
-            version = await client.version()
-            ready = await client.ready()
+            version = await if_told(client.version())
+            ready = await if_told(client.ready())
+            if version is None:
+                # Cloud documents neither route, and a wrong address has none either: what every
+                # Prefect answers tells them apart.
+                await client.count_flow_runs(RunFilter(state_types=("RUNNING",)))
     except ApiError as error:
         return False, explain(error)[1][0]
-    database = "reaches its database" if ready else "does NOT reach its database"
-    return True, f"Prefect {version} answers at {settings.api_url} and {database}."
+    name = f"Prefect {version}" if version else "Prefect"
+    database = f" and {'reaches' if ready else 'does NOT reach'} its database"
+    return True, f"{name} answers at {settings.api_url}{'' if ready is None else database}."
 
 
 def _client(settings: Settings) -> PrefectClient:
-    return PrefectClient(settings.connection(), observe=lambda _exchange: None)
+    try:
+        return PrefectClient(settings.connection(), observe=lambda _exchange: None)
+    except (OSError, ValueError) as error:
+        problem = f"the connection to Prefect cannot be set up: {error}"
+        raise BadSettings((problem,)) from None
 
 
 @cli.command("discover")

@@ -16,7 +16,8 @@ class Advice:
 _ADVICE = {
     "unreachable": Advice(
         "Prefect cannot be reached",
-        "Check PREFECT_API_URL, and that the server runs and can be reached from here.",
+        "Check PREFECT_API_URL (in a targets file: url), and that the server runs and can be "
+        "reached from here.",
     ),
     "timeout": Advice(
         "Prefect answers too slowly",
@@ -24,14 +25,18 @@ _ADVICE = {
     ),
     "malformed": Advice(
         "What answers is not the Prefect API",
-        "Check that PREFECT_API_URL ends in /api and that no proxy answers in its place.",
+        "Check that PREFECT_API_URL (in a targets file: url) ends in /api and that no proxy "
+        "answers in its place.",
     ),
     "redirected": Advice(
         "Prefect's address redirects elsewhere",
-        "Give PREFECT_API_URL the address that it redirects to; it is never followed.",
+        "Give PREFECT_API_URL (in a targets file: url) the address that it redirects to; it is "
+        "never followed.",
     ),
     "unauthorized": Advice(
-        "Prefect refuses the credentials", "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
+        "Prefect refuses the credentials",
+        "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING (in a targets file: what its api_key_… "
+        "or auth_string_… names).",
     ),
     "forbidden": Advice(
         "Prefect forbids this",
@@ -39,7 +44,8 @@ _ADVICE = {
     ),
     "not_found": Advice(
         "There is no Prefect API at this address",
-        "Check PREFECT_API_URL: a server's ends in /api, a Cloud workspace's in its id.",
+        "Check PREFECT_API_URL (in a targets file: url): a server's ends in /api, a Cloud "
+        "workspace's in its id.",
     ),
     "server_error": Advice(
         "The Prefect server fails", "It fails on its own; the server's log says why."

@@ -147,7 +147,7 @@ class Api(Protocol):
         ...
 
     async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
-        """Return *limit* deployments, by name; they are dear, about 20 ms each on the server."""
+        """Return *limit* deployments, newest first; they are dear, about 20 ms each."""
         ...
 
     async def count_events(self, where: EventFilter) -> Mapping[str, int]:
@@ -179,7 +179,7 @@ class Api(Protocol):
         ...
 
     async def automations(self, offset: int = 0) -> Page[Automation]:
-        """Return one page of automations, by name."""
+        """Return one page of automations, newest first."""
         ...
 
     async def version(self) -> str:

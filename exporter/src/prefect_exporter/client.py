@@ -161,8 +161,9 @@ class PrefectClient:
         return await self._by_id("deployments", _DEPLOYMENTS, ids)
 
     async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
-        """Return *limit* deployments, by name, or as many as Prefect allows at once."""
-        query = {"sort": "NAME_ASC", "offset": offset}
+        """Return *limit* deployments, newest first, or as many as Prefect allows at once."""
+        # Of equal names PostgreSQL gives another order with each offset, and so never some of them.
+        query = {"sort": "CREATED_DESC", "offset": offset}
         return await self._page("deployments/filter", _DEPLOYMENTS, query, longest=limit)
 
     async def work_pools(self, offset: int = 0) -> Page[WorkPool]:
@@ -195,8 +196,8 @@ class PrefectClient:
         return (await self._exchanges.ask(call)).value
 
     async def automations(self, offset: int = 0) -> Page[Automation]:
-        """Return one page of automations, by name."""
-        query = {"sort": "NAME_ASC", "offset": offset}
+        """Return one page of automations, newest first."""
+        query = {"sort": "CREATED_DESC", "offset": offset}
         return await self._page("automations/filter", _AUTOMATIONS, query)
 
     async def version(self) -> str:

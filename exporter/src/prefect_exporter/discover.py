@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from prefect_exporter.errors import Rejected
 from prefect_exporter.labels import clip
 from prefect_exporter.settings import Settings
 from prefect_exporter.targets_file import SECRETS
+from prefect_exporter.values import MAX_TAG_LABELS
 
 RowT = TypeVar("RowT")
+AnswerT = TypeVar("AnswerT")
 
 MOST_ROWS = 5_000
 DEPLOYMENTS_AT_ONCE = 25
 _MOST_TOLD = 20
+_LACKING = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Found:
     """What Prefect has; None where it does not have such a thing at all.
 
     Args:
-        version: What the server says it is.
+        version: What the server says it is; None where it has no route to say so.
         pools: The names of its work pools.
         queues: How many work queues.
         deployments: How many deployments, at most ``MOST_ROWS``.
@@ -39,7 +43,7 @@ class Found:
         limits: How many concurrency limits.
     """
 
-    version: str
+    version: str | None
     pools: tuple[str, ...] | None
     queues: int | None
     deployments: int
@@ -55,7 +59,7 @@ async def discover(api: Api, progress: Callable[[str], None]) -> Found:
     Raises:
         ApiError: There was no usable answer.
     """
-    version = await api.version()
+    version = await if_told(api.version())
     pools = await _every(api.work_pools)
     queues = await _every(api.work_queues)
     automations = await _every(api.automations)
@@ -68,7 +72,8 @@ async def discover(api: Api, progress: Callable[[str], None]) -> Found:
         count, more = count + len(page.rows), page.full
         for row in page.rows:
             flows.add(row.flow_id)
-            keys.update({key for tag in row.tags if (key := _key(tag))})
+            # In the order of the tags: a set's order differs from one process to the next.
+            keys.update(list(dict.fromkeys(key for tag in row.tags if (key := _key(tag)))))
     return Found(
         version=version,
         pools=None if pools is None else tuple(clip(pool.name) for pool in pools),
@@ -81,15 +86,21 @@ async def discover(api: Api, progress: Callable[[str], None]) -> Found:
     )
 
 
+async def if_told(answer: Awaitable[AnswerT]) -> AnswerT | None:
+    """Return an answer of Prefect; None where it has no such route, as Cloud may not have."""
+    try:
+        return await answer
+    except Rejected as error:
+        if error.status in _LACKING:
+            return None
+        raise
+
+
 async def _every(ask: Callable[[int], Awaitable[Page[RowT]]]) -> Sequence[RowT] | None:
     rows: list[RowT] = []
     while len(rows) < MOST_ROWS:
-        try:
-            page = await ask(len(rows))
-        except Rejected as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return None
-            raise
+        if (page := await if_told(ask(len(rows)))) is None:
+            return None
         rows += page.rows
         if not page.full or not page.rows:
             break
@@ -112,7 +123,7 @@ def starting_file(found: Found, settings: Settings, environ: Mapping[str, str]) 
     """
     lines = [f"# {line}" for line in _remarks(found)]
     target: dict[str, object] = {"name": settings.target, "url": settings.api_url}
-    target |= dict(_secrets(environ))
+    target |= dict(_secrets(environ, settings.target))
     if settings.api_ca_file:
         target["ca_file"] = str(settings.api_ca_file)
     if settings.api_tls_insecure_skip_verify:
@@ -140,9 +151,10 @@ def _remarks(found: Found) -> list[str]:
     had = [f"{number} {what}" for what, number in counts.items() if number is not None]
     lacks = [what for what, number in counts.items() if number is None]
     more = " or more" if found.deployments >= MOST_ROWS else ""
+    version = f" {json.dumps(found.version)[1:-1]}" if found.version else ""
     remarks = [
         (
-            f"Prefect {json.dumps(found.version)[1:-1]}: {found.deployments}{more} deployments "
+            f"Prefect{version}: {found.deployments}{more} deployments "
             f"of {found.flows} flows, {', '.join(had)}."
         )
     ]
@@ -150,18 +162,19 @@ def _remarks(found: Found) -> list[str]:
         remarks.append(f"It does not know: {', '.join(lacks)}.")
     if found.tag_keys:
         keys = ", ".join(f"{key} ({number})" for key, number in found.tag_keys)
-        labels = ",".join(key for key, _ in found.tag_keys if key.isascii() and key != "slo")
+        labels = [key for key, _ in found.tag_keys if key.isascii() and key != "slo"]
         remarks += [
             f"Keys of tags, with how many deployments carry them: {keys}.",
-            f"As labels: PREFECT_EXPORTER_TAG_LABELS={labels}",
+            f"As labels: PREFECT_EXPORTER_TAG_LABELS={','.join(labels[:MAX_TAG_LABELS])}",
         ]
     return remarks
 
 
-def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _secrets(environ: Mapping[str, str], target: str) -> Iterator[tuple[str, str]]:
     for key, name in SECRETS.items():
         if environ.get(name):
-            yield f"{key}_env", name
+            # Another one: beside a targets file, the variables that name one server are an error.
+            yield f"{key}_env", re.sub(r"\W", "_", f"{key}_{target}").upper()
         elif path := environ.get(f"{name}_FILE"):
             yield f"{key}_file", path
 

@@ -138,6 +138,8 @@ def _headline(status: Status, rows: Sequence[Row]) -> tuple[str, str]:
         return tone, f"{failing} of {len(rows)} collectors {'fails' if failing == 1 else 'fail'}"
     if not status.ready:
         return "idle", "Waiting for the first values"
+    if status.configuration.problems:
+        return "warn", "The new configuration cannot be used"
     if any(row.tone == "warn" for row in rows):
         return "warn", "Some collectors are overdue"
     return "good", "Everything works"

@@ -77,8 +77,8 @@ class Publisher:
         self._read = _readers(runners)
         self._store.ledger.tally.show_targets(traffics)
 
-    def poke(self, _runner: Runner[Any]) -> None:
-        """Say that something was polled."""
+    def poke(self, _runner: Runner[Any] | None = None) -> None:
+        """Say that something was polled, or that the targets were read."""
         self._dirty.set()
 
     def served(self, version: int) -> None:

@@ -100,5 +100,6 @@ def _by_interval(seconds: float, anchor: datetime, now: datetime) -> Due:
         rest = interval - days
         following = previous
         while following <= at:
+            previous = following
             following = (following.astimezone(now.tzinfo) + days).astimezone(UTC) + rest
     return Due(previous, following)

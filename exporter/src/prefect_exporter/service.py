@@ -143,17 +143,20 @@ class Service:
         else:
             self._configuration = Configuration(moment(now_us()))
         self.publisher.configuration = self._configuration
+        # What is gone must go, also where nothing is left that polls.
+        self.publisher.poke()
 
     async def _take_up(self, targets: Targets, tasks: asyncio.TaskGroup) -> None:
         """Stop what is gone or changed, and start what is new; what stays is not touched."""
         before, pollings = self._pollings, self._made(targets, self._pollings)
         new = [each for name, each in pollings.items() if before.get(name) is not each]
+        for polling in new:
+            polling.prepare(self._store)
+        # Before anything is stopped: where the ledger is damaged meanwhile, these begin anew.
+        self._targets, self._pollings = targets, pollings
         for name, polling in before.items():
             if pollings.get(name) is not polling:
                 await polling.stop()
-        for polling in new:
-            polling.prepare(self._store)
-        self._targets, self._pollings = targets, pollings
         # Between two publications, in the thread that makes them.
         await self._store.run(self.publisher.show, tuple(self.runners), self._traffics())
         for polling in new:

@@ -111,10 +111,13 @@ def _beside(path: Path) -> Iterator[str]:
 
 
 def _wrong(entry: Entry, error: ValidationError) -> Iterator[Problem]:
-    """Yield what is wrong with a target's values; ``load_settings`` told of the others."""
+    """Yield what is wrong with a target's values."""
     for detail in error.errors():
         name, problem = told(detail)
         if not name:
             yield from (Problem(entry.place, f" {line}") for line in problem.splitlines())
         elif name in entry.places:
             yield Problem(entry.places[name], problem)
+        else:
+            # A file that the environment names was there a moment ago, and is not any more.
+            yield Problem(entry.place, f" {name}{problem}")

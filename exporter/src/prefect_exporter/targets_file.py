@@ -202,7 +202,10 @@ class _Reading:
 
     def _secret(self, key: str, node: yaml.Node, at: Place) -> str | None:
         name = self._text(node, at)
+        if name is None:
+            return None
         if not name:
+            self._tell(at, "is empty; leave it out where there is no such secret")
             return None
         try:
             return _from_env(name) if key.endswith("_env") else read_secret(name)

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
@@ -113,10 +114,16 @@ async def _set_location_aside(response: httpx.Response) -> None:
     response.extensions["location"] = response.headers.pop("Location", "")
 
 
-def _tls(connection: Connection) -> ssl.SSLContext | bool:
+def _tls(connection: Connection) -> ssl.SSLContext:
     if connection.verify and connection.ca_file is not None:
         return ssl.create_default_context(cafile=connection.ca_file)
-    return connection.verify
+    return _usual_tls(verify=connection.verify)
+
+
+@cache
+def _usual_tls(*, verify: bool) -> ssl.SSLContext:
+    """Return what all targets without a file of their own share: 0.8 MiB and 20 ms for each."""
+    return httpx.create_ssl_context(verify=verify)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -24,7 +24,7 @@ MAX_BUCKETS = 12
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _FASTEST, _SLOWEST = 1.0, 86_400.0
-_MAX_TAG_LABELS = 10
+MAX_TAG_LABELS = 10
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
@@ -248,7 +248,7 @@ def _tag_labels(text: str) -> tuple[str, ...]:
             raise ValueError(f"has a tag {key[:40]!r} that does not fit a label")
     if len({tag_label(key) for key in keys}) < len(keys):
         raise ValueError("names two tags that make one label")
-    if len(keys) > _MAX_TAG_LABELS:
+    if len(keys) > MAX_TAG_LABELS:
         raise ValueError(f"has {len(keys)} tags")
     return keys
 
@@ -290,5 +290,5 @@ HEADERS = Accept('a JSON object of texts, such as {"X-Tenant": "data"}', _header
 BUCKETS = Accept(f"1 to {MAX_BUCKETS} ascending durations, such as 0.5,10,2m,1h", _buckets)
 LABEL = Accept("1 to 63 letters, digits, dots, dashes or underscores", _label)
 COLLECTORS = Accept("name=interval or name=off, such as workers=1m,automations=off", _collectors)
-TAG_LABELS = Accept(f"at most {_MAX_TAG_LABELS} keys of tags, such as team,tier", _tag_labels)
+TAG_LABELS = Accept(f"at most {MAX_TAG_LABELS} keys of tags, such as team,tier", _tag_labels)
 PATTERNS = Accept("shell patterns, such as etl-*,!etl-test-*; ! leaves out", _patterns)

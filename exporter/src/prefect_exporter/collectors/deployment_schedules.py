@@ -11,7 +11,7 @@ from operator import attrgetter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.deployments import NAME
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
-from prefect_exporter.moments import moment
+from prefect_exporter.moments import moment, seconds
 from prefect_exporter.roster import Listed
 from prefect_exporter.schedules import Due, due, union
 from prefect_exporter.settings import Settings
@@ -42,12 +42,14 @@ class DeploymentSchedules:
         plans: By flow and deployment.
         truncated: Whether some schedules wait for the next poll to be reckoned.
         known: By schedule, until its next time has come.
+        idle: When deployments were last seen paused, or without an active schedule.
     """
 
     plans: Mapping[Labels, Plan]
     truncated: bool = False
     folded: int = 0
     known: Mapping[Timing, Due] = field(default_factory=dict)
+    idle: Mapping[Labels, float] = field(default_factory=dict)
 
 
 def _each(value: Callable[[Plan], float | None]) -> Callable[[DeploymentSchedules], Samples]:
@@ -96,15 +98,20 @@ class DeploymentScheduleCollector:
         self, context: Context, previous: DeploymentSchedules | None
     ) -> DeploymentSchedules:
         """Reckon again what has come due since the last poll."""
-        deployments = [
-            each for each in context.directory.roster.values() if each.timings and not each.paused
-        ]
+        roster = context.directory.roster.values()
+        deployments = [each for each in roster if each.timings and not each.paused]
+        before = previous.idle if previous else {}
+        idle = {each.name: before[each.name] for each in deployments if each.name in before}
+        at = seconds(context.now_us())
+        idle |= {each.name: at for each in roster if each.paused or not each.timings}
         timings = {timing for each in deployments for timing in each.timings}
         now, known = moment(context.now_us()), previous.known if previous else {}
         # In a thread, since a long one must not hold up scrapes.
         known = await asyncio.to_thread(_reckon, timings, known, now, context.monotonic)
-        plans = {each.name: _plan(each, known) for each in deployments}
-        return DeploymentSchedules(plans, truncated=len(known) < len(timings), known=known)
+        plans = {each.name: _plan(each, known, idle.get(each.name, 0.0)) for each in deployments}
+        return DeploymentSchedules(
+            plans, truncated=len(known) < len(timings), known=known, idle=idle
+        )
 
 
 def _reckon(
@@ -129,13 +136,12 @@ def _holds(each: Due, now: datetime) -> bool:
     )
 
 
-def _plan(deployment: Listed, known: Mapping[Timing, Due]) -> Plan:
+def _plan(deployment: Listed, known: Mapping[Timing, Due], idle: float) -> Plan:
     each = union(known[timing] for timing in deployment.timings if timing in known)
     previous, following = _seconds(each.previous), _seconds(each.following)
     interval = None if previous is None or following is None else following - previous
-    created = _seconds(deployment.created)
-    if previous is not None and created is not None and previous < created:
-        # Nothing was expected of a deployment that was not there.
+    if previous is not None and previous < max(_seconds(deployment.created) or 0.0, idle):
+        # Nothing was expected of a deployment that was not there, or paused.
         previous = None
     return Plan(interval, previous, following)
 

@@ -58,6 +58,7 @@ class _Listing:
     shown: dict[Labels, Listed] = field(default_factory=dict)
     folded: int = 0
     bad_objectives: int = 0
+    shifted: bool = False
 
 
 def _number(state: Deployments) -> Samples:
@@ -193,6 +194,7 @@ class DeploymentCollector:
             took_us = max(context.now_us() - asked_us, 0)
             known = len(listing.seen)
             listing.seen |= {row.id for row in page.rows}
+            listing.shifted |= len(listing.seen) < known + len(page.rows)
             await _take(context, page.rows, listing)
             more = page.full
             if more and len(listing.seen) == known:
@@ -202,7 +204,8 @@ class DeploymentCollector:
                 pause = took_us / SECOND * (1 / SHARE - 1)
                 await asyncio.sleep(pause)
                 paused += pause
-        await self._finish(context, listing, whole=not more)
+        # Where a row comes twice, another may not have come at all.
+        await self._finish(context, listing, whole=not more and not listing.shifted)
         return Deployments(
             len(listing.selected),
             truncated=more,

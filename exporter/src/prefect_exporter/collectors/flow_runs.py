@@ -196,19 +196,23 @@ async def _completions(context: Context, rows: Sequence[FlowRun]) -> list[Comple
 
 
 async def completed(context: Context, completions: Sequence[Completion]) -> Sequence[Fact]:
-    """Return what those that are selected do to the metrics, under the names they may use."""
-    selection = context.settings.selection
-    completions = [
-        each for each in completions if selection.takes(each.flow, each.deployment, each.work_pool)
-    ]
+    """Return what those that are selected do to the metrics, under the names they may use.
+
+    The others do nothing, and are known all the same: what is selected later counts nothing old.
+    """
+    takes = context.settings.selection.takes
+    selected = {each for each in completions if takes(each.flow, each.deployment, each.work_pool)}
+    others = [Fact(each.run_id, each.at_us, ()) for each in completions if each not in selected]
+    completions = [each for each in completions if each in selected]
     places = await context.directory.places("deployment", {each.name for each in completions})
     queues = {each.queue for each in completions if each.work_pool}
     queue_places = await context.directory.places("work_queue", queues)
     target, now_us = context.target, context.now_us()
-    return [
+    counted = [
         _fact(target, each, places[each.name], queue_places.get(each.queue), now_us)
         for each in completions
     ]
+    return counted + others
 
 
 def _fact(target: str, end: Completion, name: Labels, queue: Labels | None, now_us: int) -> Fact:

@@ -96,9 +96,15 @@ async def _facts(context: Context, rows: Sequence[TaskRun]) -> list[Fact]:
         row.id: (flows[row.flow_run_id] if row.flow_run_id else "", clip(task_name(row.task_key)))
         for row in rows
     }
-    rows = [row for row in rows if context.settings.selection.takes(names[row.id][0])]
+    takes = context.settings.selection.takes
+    # The others do nothing, and are known all the same: what is selected later counts nothing old.
+    others = [
+        Fact(row.id, micros(_end_time(row)), ()) for row in rows if not takes(names[row.id][0])
+    ]
+    rows = [row for row in rows if takes(names[row.id][0])]
     places = await context.directory.places("task", {names[row.id] for row in rows})
-    return [_fact(context.target, row, names[row.id], places[names[row.id]]) for row in rows]
+    counted = [_fact(context.target, row, names[row.id], places[names[row.id]]) for row in rows]
+    return counted + others
 
 
 def _fact(target: str, row: TaskRun, name: Labels, place: Labels) -> Fact:

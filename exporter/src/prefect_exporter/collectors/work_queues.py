@@ -137,6 +137,9 @@ class WorkQueueCollector:
     async def poll(self, context: Context, previous: WorkQueues | None) -> WorkQueues:
         """List queues, then what is due in all of them."""
         rows, more = await listed(context.api.work_queues, self._pages)
+        # Prefect sorts them by name alone: of equal names, PostgreSQL may give one on two pages,
+        # and so another on none.
+        more |= len({(row.work_pool_name, row.name) for row in rows}) < len(rows)
         takes = context.settings.selection.takes
         queues = {
             _name(row.work_pool_name, row.name): row

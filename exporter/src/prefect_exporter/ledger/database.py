@@ -36,6 +36,11 @@ _ERRORS: dict[str, tuple[type[LedgerError], str]] = {
         "is read-only for this user; see PREFECT_EXPORTER_STATE_PATH",
     ),
 }
+# In version 1 this told of all deployments: nothing would raise, or drop, those any more.
+_STREAKS_TELL = """
+    DELETE FROM scalar WHERE family = 'prefect_flow_run_last_finished_timestamp_seconds'
+    AND json_extract(labels, '$[2]') NOT IN ('', 'other', '(deleted)')
+"""
 _ERRORS["SQLITE_PERM"] = _ERRORS["SQLITE_CANTOPEN"]
 
 
@@ -75,6 +80,8 @@ def _take(con: sqlite3.Connection, path: Path) -> None:
         raise LedgerTooNew(message)
     if version < SCHEMA_VERSION:
         _create(con)
+    if version == 1:
+        con.execute(_STREAKS_TELL)
     # A write, so that a file that cannot be written is told now and not by every poll.
     con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     con.execute("COMMIT")

@@ -83,7 +83,7 @@ class Ledger:
         return self._records.baseline(self._feeds.get((target, feed)), first, stop)
 
     def commit(self, change: Change) -> int:
-        """Keep a change; return how many of its facts were new.
+        """Keep a change; return how many of its facts were new, of those that do something.
 
         Raises:
             LedgerError: Nothing of the change was kept, in the file or in memory.
@@ -95,7 +95,8 @@ class Ledger:
         with transaction(self._con, self.path):
             number = self._feed(change.target, change.feed)
             fresh = sum(
-                self._count(number, fact, change.tolerance_us, draft) for fact in change.facts
+                self._count(number, fact, change.tolerance_us, draft) and bool(fact.effects)
+                for fact in change.facts
             )
             for series in change.seeds:
                 draft.seed(series)
