@@ -238,6 +238,7 @@ def test_last_target_of_a_shard_leaves_the_page(world: World) -> None:
                 await until(
                     lambda: not any('target="one"' in series for series in samples(service))
                 )
+                assert 1 == samples(service)['prefect_exporter_config_reload_success{target=""}']
 
     asyncio.run(check())
 

@@ -289,3 +289,33 @@ def test_wrong_address_is_told_in_one_line(tmp_path: Path) -> None:
     assert "PREFECT_API_URL" in line["reason"]
     assert 503 == readyz.status_code
     assert 200 == healthz.status_code
+
+
+def _ignores_hangups(pid: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    masks = dict(line.split(":\t") for line in lines if line.startswith("Sig"))
+    return bool(int(masks["SigIgn"], 16) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+def test_hangup_at_the_start_ends_nothing(tmp_path: Path) -> None:
+    """SIGHUP means to read the targets anew, also before there is anything to read them."""
+
+    async def check() -> int | None:
+        async with MisbehavingPrefect() as prefect:
+            running = Running(tmp_path, prefect.url)
+            with (tmp_path / "log").open("ab") as log:
+                running.process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "prefect_exporter", "serve", env=running.env, stderr=log
+                )
+            try:
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    while not _ignores_hangups(running.process.pid):  # noqa: ASYNC110 - no event
+                        await asyncio.sleep(0.01)
+                running.process.send_signal(signal.SIGHUP)
+                await running.until(running._alive)  # noqa: SLF001 - as `start` waits
+                return running.process.returncode
+            finally:
+                await running.end(signal.SIGKILL)
+
+    assert None is asyncio.run(check())

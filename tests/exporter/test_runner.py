@@ -408,3 +408,19 @@ def test_missing_route_that_matters_is_a_failure(
 
     status = runner.status()
     assert (True, False, "not_found") == (status.supported, status.succeeded, status.error_kind)
+
+
+def test_wrong_address_is_not_taken_for_an_old_server(
+    context: Context, prefect: FakePrefect
+) -> None:
+    """Where what is required is not found either, the optional fails too, and says so."""
+    outages = Outages("test", context.monotonic)
+    required = Runner(Scripted(prefect, [LACKING]), context, outages)
+    optional = Runner(Scripted(prefect, [LACKING], required=False), context, outages)
+
+    with capture_logs():
+        run(required.tick())
+        run(optional.tick())
+
+    status = optional.status()
+    assert (True, "not_found") == (status.supported, status.error_kind)

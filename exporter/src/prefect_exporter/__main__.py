@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
+import signal
 import sys
 from collections.abc import Iterable
 from enum import IntEnum
@@ -23,6 +25,8 @@ from prefect_exporter.logs import configure_logs
 from prefect_exporter.settings import Settings
 from prefect_exporter.shards import Shard, owner
 from prefect_exporter.targets import Targets, load_targets, reload_targets
+
+MOST_FILES = 65_536
 
 _EPILOG = """\
 Settings are environment variables. These matter most:
@@ -66,14 +70,24 @@ def cli() -> None:
 @cli.command("serve", epilog=_EPILOG)
 def serve_command() -> None:
     """Read Prefect and serve /metrics until SIGTERM or Ctrl-C."""
+    # Until targets can be read anew; without this it would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
+    _allow_connections()
     # Here, so that the other commands do not wait for the import of everything.
     from prefect_exporter.service import Service  # noqa: PLC0415 - see above
 
     # So that scrapes get their turn sooner while the ledger thread renders.
     sys.setswitchinterval(0.001)
     asyncio.run(serve(settings, Service(settings, reload_targets)))
+
+
+def _allow_connections() -> None:
+    """Let the process have as many connections as it may: each target keeps up to eight."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 @cli.command("check-config")

@@ -71,12 +71,19 @@ class Polling:
         outages = Outages(name, time.monotonic)
         self.runners = tuple(Runner(each, context, outages) for each in self._collectors)
 
-    def start(self, tasks: asyncio.TaskGroup, published: Callable[[Runner[Any]], None]) -> None:
+    def start(
+        self,
+        tasks: asyncio.TaskGroup,
+        published: Callable[[Runner[Any]], None],
+        after_seconds: float = 0.0,
+    ) -> None:
         """Poll, as a task of *tasks*, until stopped."""
-        self._task = tasks.create_task(self._run(published), name=f"target {self.target.name}")
+        work = self._run(published, after_seconds)
+        self._task = tasks.create_task(work, name=f"target {self.target.name}")
 
-    async def _run(self, published: Callable[[Runner[Any]], None]) -> None:
+    async def _run(self, published: Callable[[Runner[Any]], None], after_seconds: float) -> None:
         """Poll what counts first: a slow server is not asked everything at once."""
+        await asyncio.sleep(after_seconds)
         async with asyncio.TaskGroup() as tasks:
             required = [runner for runner in self.runners if runner.collector.required]
             for runner in required:

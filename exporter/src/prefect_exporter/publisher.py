@@ -158,7 +158,8 @@ class Publisher:
         for own in self_metrics.COLLECTOR_FAMILIES:
             yield own.fill(self._by_target().items())
         for process in self_metrics.PROCESS_FAMILIES:
-            yield process.fill((target, self._process()) for target in self._traffics)
+            # Also a shard without a target says that it is there.
+            yield process.fill((target, self._process()) for target in self._traffics or ("",))
         yield from self._process_metrics.collect()
 
     def _by_target(self) -> dict[str, list[Runner[Any]]]:

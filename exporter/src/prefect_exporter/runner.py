@@ -133,10 +133,12 @@ class Runner(Generic[StateT]):
     def _lacks(self, error: ExporterError) -> bool:
         """Return whether Prefect has no such route: then there is nothing to mend.
 
-        What is required, or has worked before, is not merely lacking.
+        What is required, or has worked before, is not merely lacking; and where the required is
+        not found either, the address is wrong.
         """
         lacking = isinstance(error, Rejected) and error.status in _LACKING
-        return lacking and not self.collector.required and self._state is None
+        optional = not self.collector.required and self._state is None
+        return lacking and optional and not self._outages.has("not_found")
 
     def _lacking(self, reason: str) -> None:
         if self._supported:
@@ -202,6 +204,10 @@ class Outages:
             reason=reason,
             **({} if defect is None else {"exc_info": defect}),
         )
+
+    def has(self, kind: str) -> bool:
+        """Return whether a collector fails in that way now."""
+        return kind in self._failing.values()
 
     def end(self, collector: str) -> None:
         """Note that a collector works; the last one to recover is worth a line."""

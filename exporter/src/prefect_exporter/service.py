@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ Opening: TypeAlias = Callable[[Path, Mapping[str, Counted], Mapping[str, int], d
 
 # A changed file or secret is taken up within this time.
 LOOK_AGAIN_SECONDS = 10.0
+STEP_SECONDS = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -83,8 +84,7 @@ class Service:
 
     async def __aexit__(self, *_exception: object) -> None:
         """Finish the commit that was begun, and close."""
-        for polling in self._pollings.values():
-            await polling.stop()
+        await asyncio.gather(*(polling.stop() for polling in self._pollings.values()))
         self._store.close()
 
     @property
@@ -114,9 +114,13 @@ class Service:
     async def _poll_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.publisher.run())
-            for polling in self._pollings.values():
-                polling.start(tasks, self.publisher.poke)
+            self._start(self._pollings.values(), tasks)
             tasks.create_task(self._watch(tasks))
+
+    def _start(self, pollings: Iterable[Polling], tasks: asyncio.TaskGroup) -> None:
+        # One after the other, also from then on: what all do at once, scrapes have to wait for.
+        for number, polling in enumerate(pollings):
+            polling.start(tasks, self.publisher.poke, after_seconds=number * STEP_SECONDS)
 
     async def _watch(self, tasks: asyncio.TaskGroup) -> None:
         """Take up targets that changed: on SIGHUP, and whenever a look finds it so."""
@@ -159,8 +163,7 @@ class Service:
                 await polling.stop()
         # Between two publications, in the thread that makes them.
         await self._store.run(self.publisher.show, tuple(self.runners), self._traffics())
-        for polling in new:
-            polling.start(tasks, self.publisher.poke)
+        self._start(new, tasks)
         _log.info("targets.taken_up", targets=sorted(pollings))
 
     def _made(self, targets: Targets, before: Mapping[str, Polling]) -> dict[str, Polling]:
@@ -235,3 +238,4 @@ def _on_hangup(call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -140,4 +140,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _reason(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return "no route to the host"
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        return "this process may not open more files; raise its limit (ulimit -n)"
     return next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), None)
