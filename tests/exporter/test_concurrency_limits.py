@@ -275,6 +275,19 @@ def test_limits_beyond_the_limit_stand_together(tmp_path: Path) -> None:
     assert {'kind="tag",limit="a"': 0.0, 'kind="tag",limit="other"': 1.0} == shown(state)
 
 
+def test_places_of_limits_that_are_gone_are_free(tmp_path: Path) -> None:
+    """Short-lived limits do not crowd out later ones, as long as the listing is whole."""
+    prefect = prefect_of(page_size=2)
+    found = []
+    with collecting(tmp_path, prefect, MAX_CONCURRENCY_LIMITS="2", ACTIVE_PAGES="2") as context:
+        for names in ("ab", "bcc", "cdefg", "bcd"):
+            prefect.limit_rows = [ConcurrencyLimit(name, 1, 0.0) for name in names]
+            found.append("".join(sorted({at[0][0] for at, _ in polled(context).rows})))
+
+    # A limit that came twice and a listing that was cut off free nothing.
+    assert ["ab", "bo", "o", "bco"] == found
+
+
 def test_part_of_the_holders_is_not_given_for_the_whole(tmp_path: Path) -> None:
     """Where holders of one folded limit are not known, those under `other` are not either."""
     prefect = tags_of(prefect_of(), a=[], b=[1], c=[2])

@@ -10,15 +10,17 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from fakes import START_US, FakePrefect, after_seconds
 from prefect_exporter.api import Api, Page
+from prefect_exporter.collectors import build
 from prefect_exporter.collectors.base import Collector, Context
 from prefect_exporter.collectors.deployment_history import DeploymentHistoryCollector
 from prefect_exporter.collectors.deployment_schedules import DeploymentScheduleCollector
 from prefect_exporter.collectors.deployments import DeploymentCollector
 from prefect_exporter.collectors.flow_runs import FINISHED, FlowRunCollector
-from prefect_exporter.errors import Unreachable
+from prefect_exporter.errors import Unreachable, Waiting
 from prefect_exporter.metrics import Labels
 from prefect_exporter.moments import HOUR, SECOND
 from prefect_exporter.wire import ConcurrencyLimit, Deployment, Schedule, Timing
@@ -224,7 +226,52 @@ def test_deployment_that_is_made_anew_is_one_series(context: Context, prefect: F
     assert [deployment_id(2)] == [each.id for each in state.listed]
 
 
+def test_refused_objectives_are_told_when_they_change(
+    context: Context, prefect: FakePrefect
+) -> None:
+    """A bad tag is worth one line that names it, until there is another; of many, five."""
+    collector, state, told = DeploymentCollector(context.settings), None, []
+    long = "slo:fresh=" + "x" * 500
+    worlds: list[list[str]] = [["slo:fresh=soon"], ["slo:fresh=soon"], [], [long]]
+    for tags in [*worlds, [f"slo:odd={number}" for number in range(9)]]:
+        put(prefect, deployment(1, "daily", tags=tags))
+        with capture_logs() as logs:
+            state = poll(collector, context, state)
+        told.append([(each["number"], each["first"]) for each in logs])
+
+    assert [(1, [["etl", "daily", "slo:fresh=soon"]])] == told[0]
+    assert [[], []] == told[1:3]
+    assert [128] == [len(tag) for _, first in told[3] for _, _, tag in first]
+    assert [(9, 5)] == [(number, len(first)) for number, first in told[4]]
+
+
 # When deployments are due
+
+
+def test_nothing_is_told_of_deployments_that_were_not_listed(
+    context: Context, prefect: FakePrefect
+) -> None:
+    """Without a listing neither schedules nor history are known: both wait."""
+    put(prefect, deployment(1, "daily"))
+    poll(FlowRunCollector(context.settings), context)
+    waiting: list[Collector[Any]] = [
+        DeploymentScheduleCollector(context.settings),
+        DeploymentHistoryCollector(context.settings),
+    ]
+    for collector in waiting:
+        with pytest.raises(Waiting):
+            poll(collector, context)
+    poll(DeploymentCollector(context.settings), context)
+
+    assert [False, False] == [poll(collector, context).truncated for collector in waiting]
+
+
+def test_without_listings_nobody_waits_for_them(tmp_path: Path) -> None:
+    """Who switches off the listing switches off what is told from it."""
+    with collecting(tmp_path, prefect_of(), COLLECTORS="deployments=off") as context:
+        names = {each.name for each in build(context.settings)}
+
+    assert not [name for name in names if name.startswith("deployment")]
 
 
 def due_of(context: Context, previous: Any = None) -> tuple[Any, dict[str, dict[Labels, float]]]:  # noqa: ANN401  # the collector's own state
@@ -473,10 +520,50 @@ def test_deleted_deployments_history_retires(tmp_path: Path, prefect: FakePrefec
             prefect.now_us += 2 * HOUR
             poll(DeploymentCollector(context.settings), context)
         gone = history_of(context)
-    with collecting(tmp_path, prefect) as context:
-        after_restart = history_of(context)
+    with collecting(tmp_path, prefect) as context, pytest.raises(Waiting):
+        history_of(context)
 
-    assert (NOON - 400, {}, {}) == (before[SUCCESS], gone, after_restart)
+    assert (NOON - 400, {}) == (before[SUCCESS], gone)
+
+
+def test_history_of_what_is_not_there_is_not_shown(tmp_path: Path, prefect: FakePrefect) -> None:
+    """What is deleted or no longer selected is gone with the next whole listing; counters stay."""
+    put(prefect, deployment(1, "daily"), deployment(2, "test"), deployment(3, "old"))
+    put(prefect, *(ended(each, -400, deployment_id=deployment_id(each)) for each in (1, 2, 3)))
+    collector_of = DeploymentHistoryCollector
+    with collecting(tmp_path, prefect) as context:
+        begun(context)
+        before = poll(collector_of(context.settings), context)
+        del prefect.deployment_rows[deployment_id(3)]
+        poll(DeploymentCollector(context.settings), context)
+        after = poll(collector_of(context.settings), context)
+        counted = {labels[1] for labels in counts(context, "prefect_flow_run_retries_total")}
+    with collecting(tmp_path, prefect, DEPLOYMENTS="!test") as context:
+        restarted = poll(collector_of(context.settings), context)
+        begun(context)
+        selected = poll(collector_of(context.settings), context)
+
+    told = [{name for _, name in each.streaks} for each in (before, after, restarted, selected)]
+    assert [{"daily", "test", "old"}, {"daily", "test"}] == told[:2]
+    assert [{"daily", "test", "old"}, {"daily"}] == told[2:]
+    assert {"daily", "test", "old"} == counted
+    assert (True, False) == (restarted.truncated, selected.truncated)
+
+
+def test_listing_that_is_cut_off_hides_no_history(tmp_path: Path, prefect: FakePrefect) -> None:
+    """Deployments that a listing did not reach may be there: what is known is shown."""
+    put(prefect, *(deployment(number, f"d{number:02}") for number in range(30)))
+    with collecting(tmp_path, prefect) as context:
+        begun(context)
+        state = poll(DeploymentHistoryCollector(context.settings), context)
+        known = poll(DeploymentHistoryCollector(context.settings), context, state)
+    stuck = Stuck(flow_names=prefect.flow_names, deployment_rows=prefect.deployment_rows)
+    with collecting(tmp_path, stuck) as context:
+        begun(context)
+        again = poll(DeploymentHistoryCollector(context.settings), context)
+
+    assert known.streaks == again.streaks
+    assert 30 == len(again.streaks)
 
 
 def test_runs_without_a_place_of_their_own_have_no_history(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -78,15 +79,54 @@ def test_silent_run_is_told_from_a_living_one(prefect: FakePrefect, context: Con
 
 
 def test_run_that_never_sent_one_is_not_told_of(prefect: FakePrefect, context: Context) -> None:
-    """A client without heartbeats is not taken for dead, and not asked for again."""
+    """A client without heartbeats is not taken for dead, and asked for again once an hour."""
     put(prefect, running(1))
+    asked, state = [], None
+    for minute in (0, 1, 59, 60, 61, 119, 120):
+        minutes(prefect, minute)
+        prefect.asked.clear()
+        state = look(context, state)
+        asked.append(prefect.asked.count(ASKS))
+
+    assert [1, 0, 0, 1, 0, 0, 1] == asked
+    assert state is not None
+    assert {} == state.stale
+
+
+def test_run_that_is_heard_late_is_known_then(prefect: FakePrefect, context: Context) -> None:
+    """Where Prefect took no events when a run was asked for, it is heard, or missed, later."""
+    put(prefect, running(1), running(2))
     state = look(context)
-    prefect.asked.clear()
+    beat(prefect, 1, 600)
+    beat(prefect, 2, 3590)
     minutes(prefect, 60)
     state = look(context, state)
 
-    assert {} == state.stale
-    assert ASKS not in prefect.asked
+    assert {NO_DEPLOYMENT: 1.0} == state.stale
+    assert {} == state.unheard
+
+
+def test_runs_never_heard_are_asked_last(prefect: FakePrefect, tmp_path: Path) -> None:
+    """They take what the budget leaves, in turn, and are nothing that a limit cuts off."""
+    put(prefect, *(running(number) for number in range(50)))
+    with collecting(tmp_path, prefect, EVENTS_PAGES_PER_POLL="1") as context:
+        state = look(context)
+        put(prefect, *(running(number) for number in range(50, 90)))
+        for number in range(50, 90):
+            beat(prefect, number, 3590)
+        minutes(prefect, 60)
+        second = look(context, state)
+        minutes(prefect, 61)
+        third = look(context, second)
+
+    assert (40, 10, False) == (
+        len(second.heard),
+        sum(at == START_US + 60 * MINUTE for at in second.unheard.values()),
+        second.truncated,
+    )
+    assert {START_US + 60 * MINUTE: 10, START_US + 61 * MINUTE: 40} == Counter(
+        third.unheard.values()
+    )
 
 
 def test_young_run_is_not_asked_for(prefect: FakePrefect, context: Context) -> None:
@@ -205,7 +245,7 @@ def test_run_that_ends_is_forgotten(prefect: FakePrefect, context: Context) -> N
     state = look(context)
     prefect.flow_rows.clear()
 
-    assert {run_id(1), run_id(2)} == set(state.heard)
+    assert ({run_id(1)}, {run_id(2)}) == (set(state.heard), set(state.unheard))
     assert Heartbeats({}, {}, truncated=False, folded=0) == look(context, state)
 
 

@@ -8,14 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import after_seconds
 from prefect_exporter.collectors.audits import FlowRunAudit, TaskRunAudit
+from prefect_exporter.collectors.flow_run_starts import FlowRunStartCollector, start_delay
 from prefect_exporter.collectors.flow_runs import FINISHED as FLOW_RUNS
 from prefect_exporter.collectors.flow_runs import FlowRunCollector
 from prefect_exporter.collectors.task_runs import FINISHED as TASK_RUNS
 from prefect_exporter.collectors.task_runs import TaskRunCollector
 from prefect_exporter.moments import MINUTE
 from prefect_exporter.selection import Patterns, Selection, patterns
-from worlds import collecting, ended, poll, prefect_of, put, task_run, total
+from prefect_exporter.wire import FlowRun
+from worlds import (
+    collecting,
+    deployment,
+    deployment_id,
+    ended,
+    poll,
+    prefect_of,
+    put,
+    task_run,
+    total,
+    waiting,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +97,29 @@ def test_what_is_selected_later_counts_nothing_old(tmp_path: Path) -> None:
         counted = total(context, FLOW_RUNS.name), total(context, TASK_RUNS.name)
 
     assert ((1.0, 1.0), (1, 1)) == (counted, (flows, tasks))
+
+
+def test_starts_that_were_passed_over_are_observed_never(tmp_path: Path) -> None:
+    """Widened patterns observe no start of the minutes before; a start that is late counts."""
+
+    def started(number: int, seconds: float) -> FlowRun:
+        at = after_seconds(seconds)
+        given = {"start_time": at, "expected_start_time": at, "deployment_id": deployment_id(1)}
+        return waiting(number, "RUNNING", "Running", **given)
+
+    prefect = prefect_of()
+    put(prefect, deployment(1, "daily"))
+    with collecting(tmp_path, prefect, FLOWS="!*") as context:
+        poll(FlowRunStartCollector(context.settings), context)
+        put(prefect, started(1, 10))
+        prefect.now_us += MINUTE
+        poll(FlowRunStartCollector(context.settings), context)
+        name = start_delay(context.settings).name
+    put(prefect, started(2, 20))
+    with collecting(tmp_path, prefect) as context:
+        poll(FlowRunStartCollector(context.settings), context)
+        observed = [
+            sum(each.counts) for each in context.store.ledger.tally.histograms[name].values()
+        ]
+
+    assert [1] == observed

@@ -465,11 +465,11 @@ def _accepts(field: FieldInfo) -> Iterator[Accept]:
 
 def test_collectors_are_switched_off_and_slowed() -> None:
     """A collector that is off is not built; another interval is its own."""
-    settings = settings_of(COLLECTORS="server=1m,deployments=off")
+    settings = settings_of(COLLECTORS="server=1m,workers=off")
 
     built = {each.name: each.interval_seconds for each in collectors.build(settings)}
 
-    assert set(collectors.names()) - {"deployments"} == set(built)
+    assert set(collectors.names()) - {"workers"} == set(built)
     assert (60.0, 15.0) == (built["server"], built["flow_runs"])
 
 

@@ -146,6 +146,34 @@ def test_pools_beyond_the_limit_stand_together(tmp_path: Path, prefect: FakePref
     ]
 
 
+def test_places_of_pools_that_are_gone_are_free(tmp_path: Path, prefect: FakePrefect) -> None:
+    """Short-lived pools do not crowd out later ones, nor those that were folded, for good."""
+    places = []
+    with collecting(tmp_path, prefect, MAX_WORK_POOLS="2") as context:
+        for names in ("ab", "abcd", "bcd", "def", ""):
+            prefect.pool_rows = [WorkPool(name, "process") for name in names]
+            places.append("".join(at[0][0] for at, _ in polled(context).rows))
+    with collecting(tmp_path, prefect, MAX_WORK_POOLS="2") as context:
+        prefect.pool_rows = [WorkPool(name, "process") for name in "xy"]
+        places.append("".join(at[0] for at, _ in polled(context).rows))
+
+    assert ["ab", "aboo", "bco", "deo", "", "xy"] == places
+
+
+@pytest.mark.parametrize(("names", "pages"), [("dea", "1"), ("dda", "3")])
+def test_listing_that_is_not_whole_frees_no_place(tmp_path: Path, names: str, pages: str) -> None:
+    """Pools behind the limit of pages, or behind one that came twice, may be there."""
+    prefect = prefect_of(page_size=2, pool_rows=[WorkPool(name, "process") for name in "abc"])
+    with collecting(tmp_path, prefect, MAX_WORK_POOLS="3", ACTIVE_PAGES="3") as context:
+        polled(context)
+    prefect.pool_rows = [WorkPool(name, "process") for name in names]
+    with collecting(tmp_path, prefect, MAX_WORK_POOLS="3", ACTIVE_PAGES=pages) as context:
+        polled(context)
+        known = [context.store.ledger.names.shown("test", "work_pool", (name,)) for name in "abcd"]
+
+    assert [("a",), ("b",), ("c",), ("other",)] == known
+
+
 def test_pools_that_are_not_selected_are_left_out(tmp_path: Path, prefect: FakePrefect) -> None:
     """A pattern that denies a pool hides all of it."""
     prefect.pool_rows = [WorkPool("mine", "process"), WorkPool("theirs", "process")]

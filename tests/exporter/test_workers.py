@@ -165,6 +165,17 @@ def test_limit_of_pools_bounds_the_requests(tmp_path: Path) -> None:
     assert not [name for name in shown(state) if "other" in name]
 
 
+def test_pool_gets_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
+    """The workers of a pool that was folded are asked for once there is room."""
+    prefect = prefect_of(pool_rows=[WorkPool("old", "process"), WorkPool("new", "process")])
+    with collecting(tmp_path, prefect, MAX_WORK_POOLS="1") as context:
+        before = polled(context)
+        del prefect.pool_rows[0]
+        after = polled(context)
+
+    assert [{("old",)}, {("new",)}] == [set(each.pools) for each in (before, after)]
+
+
 def test_pools_that_are_not_selected_are_not_asked(tmp_path: Path) -> None:
     """A pattern that denies a pool saves its request."""
     prefect = prefect_of(pool_rows=[WorkPool("mine", "process"), WorkPool("theirs", "process")])

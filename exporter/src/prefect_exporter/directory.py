@@ -50,7 +50,8 @@ class Recent(OrderedDict[UUID, str]):
 class Directory:
     """The names of one target, and the label values that stand for them.
 
-    ``roster`` has the deployments that the last listing showed, by flow and deployment.
+    ``roster`` has the deployments that the last listing showed, by flow and deployment. ``listed``
+    says whether there was a listing since the start, and ``whole`` whether one left nothing out.
 
     Args:
         target: The Prefect server or workspace.
@@ -65,6 +66,8 @@ class Directory:
         self._flows = Recent(FLOWS_KEPT)
         self._flow_of_run = Recent(RUNS_KEPT)
         self.roster: dict[Labels, Listed] = {}
+        self.listed = False
+        self.whole = False
 
     async def flows(self, ids: Collection[UUID]) -> dict[UUID, str]:
         """Return flow names by id."""
@@ -123,9 +126,19 @@ class Directory:
                 break
         return runs
 
-    async def places(self, scope: str, names: Collection[Labels]) -> dict[Labels, Labels]:
-        """Return the label values for each name: its own, or ``other`` beyond the limit."""
-        return await self._store.run(self._store.ledger.admit, self._target, scope, names)
+    async def places(
+        self, scope: str, names: Collection[Labels], *, whole: bool = False
+    ) -> dict[Labels, Labels]:
+        """Return the label values for each name: its own, or ``other`` beyond the limit.
+
+        Args:
+            scope: Which limit.
+            names: What is to be named.
+            whole: Whether there are no others, so that the places of others are free. Only for
+                scopes that no counter uses: its series would move.
+        """
+        ledger = self._store.ledger
+        return await self._store.run(ledger.admit, self._target, scope, names, whole=whole)
 
 
 def pages(items: Iterable[T], size: int) -> Iterable[Sequence[T]]:

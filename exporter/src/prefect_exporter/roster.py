@@ -21,7 +21,7 @@ class Listed:
         name: Flow and deployment.
         owners: The values of the tags that are shown, in the order of the setting.
         objectives: What its tags ask of it, in seconds or as a ratio, by name.
-        bad_objectives: How many of its tags ask for what cannot be.
+        refused: Those of its tags that ask for what cannot be.
         limit: How many of its runs may be under way at once; None where it has no limit.
         schedules: How many it has, those that are not active included.
         timings: Its active schedules.
@@ -34,7 +34,7 @@ class Listed:
     work_queue: str
     owners: Labels
     objectives: Mapping[str, float]
-    bad_objectives: int
+    refused: tuple[str, ...]
     paused: bool
     status: str | None
     limit: int | None
@@ -57,7 +57,7 @@ def listed(
         work_queue=clip(row.work_queue_name or ""),
         owners=tuple(tag_value(tags, key) for key in tag_keys),
         objectives=wanted,
-        bad_objectives=len(bad),
+        refused=tuple(map(clip, bad)),
         paused=row.paused,
         status=row.status,
         limit=None if limit is None else limit.limit,

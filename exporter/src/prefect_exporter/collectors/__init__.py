@@ -66,6 +66,9 @@ COLLECTORS: tuple[Factory, ...] = (
 def build(settings: Settings) -> tuple[Collector[Any], ...]:
     """Return the collectors that the settings do not switch off."""
     off = {name for name, interval in settings.collectors.items() if interval is None}
+    if DeploymentCollector.name in off:
+        # They tell of what it lists, and would wait for that for ever.
+        off |= {DeploymentScheduleCollector.name, DeploymentHistoryCollector.name}
     return tuple(each for each in every(settings) if each.name not in off)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, sums
-from prefect_exporter.collectors.paging import listed
+from prefect_exporter.collectors.paging import listed, once
 from prefect_exporter.collectors.slot_holders import holders_of_deployments, holders_of_tags
 from prefect_exporter.errors import Rejected
 from prefect_exporter.labels import clip
@@ -109,7 +109,11 @@ class ConcurrencyLimitCollector:
         names = await _names(context, limits)
         used = {key: slots for key, slots in limits.items() if key in names and slots.used}
         holders, left = await self._holders(context, used, tags)
-        places = await context.directory.places("concurrency_limit", list(names.values()))
+        no_repeats = once(row.name for row in rows) and once(tag.tag for tag in tags)
+        whole = no_repeats and not more and not more_tags
+        places = await context.directory.places(
+            "concurrency_limit", list(names.values()), whole=whole
+        )
         found = [
             # A folded limit keeps its kind.
             ((places[name][0], key.kind), _held(key, limits[key], holders))

@@ -10,6 +10,7 @@ from prefect_exporter.api import Interval, RunFilter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.deployments import NAME, SHARE
 from prefect_exporter.collectors.flow_runs import FEED
+from prefect_exporter.errors import Waiting
 from prefect_exporter.facts import Change, End, History
 from prefect_exporter.ledger.streaks import LONGEST, Streak
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
@@ -95,16 +96,23 @@ class DeploymentHistoryCollector:
         self.interval_seconds = settings.interval(self.name, settings.poll_interval_seconds)
 
     async def poll(self, context: Context, previous: DeploymentHistory | None) -> DeploymentHistory:
-        """Ask for some deployments that nothing is known of, and show what is known."""
+        """Ask for some deployments that nothing is known of, and show what is known.
+
+        Raises:
+            Waiting: Deployments have not been listed yet, and nothing is known of any.
+        """
+        if not context.directory.listed and not await _streaks(context):
+            message = "waits for the first listing of deployments"
+            raise Waiting(message)
         unknown: list[Listed] = []
         # Only what ends after counting has begun is sure to be counted.
         if context.store.ledger.cursor(context.target, FEED) is not None:
-            streaks = await _streaks(context)
+            known = await _streaks(context)
             roster = context.directory.roster.values()
-            unknown = [each for each in roster if not streaks.get(each.name, Streak()).whole]
+            unknown = [each for each in roster if not known.get(each.name, Streak()).whole]
         asked = await self._ask(context, unknown[:DEPLOYMENTS_PER_POLL])
-        streaks = await _streaks(context)
-        state = DeploymentHistory(streaks, truncated=asked < len(unknown))
+        truncated = asked < len(unknown) or not context.directory.listed
+        state = DeploymentHistory(await _shown(context), truncated=truncated)
         return previous if previous == state else state
 
     async def _ask(self, context: Context, deployments: list[Listed]) -> int:
@@ -121,6 +129,17 @@ class DeploymentHistoryCollector:
 
 async def _streaks(context: Context) -> dict[Labels, Streak]:
     return await context.store.run(context.store.ledger.streaks.of, context.target)
+
+
+async def _shown(context: Context) -> dict[Labels, Streak]:
+    """Return what is known of the deployments that are there.
+
+    After a restart that is not known at once: an alert must not miss the last successes till then.
+    """
+    streaks, directory = await _streaks(context), context.directory
+    if not directory.whole:
+        return streaks
+    return {name: streak for name, streak in streaks.items() if name in directory.roster}
 
 
 async def _learn(context: Context, deployment: Listed) -> None:

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.deployments import NAME
+from prefect_exporter.errors import Waiting
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import moment, seconds
 from prefect_exporter.roster import Listed
@@ -97,7 +98,14 @@ class DeploymentScheduleCollector:
     async def poll(
         self, context: Context, previous: DeploymentSchedules | None
     ) -> DeploymentSchedules:
-        """Reckon again what has come due since the last poll."""
+        """Reckon again what has come due since the last poll.
+
+        Raises:
+            Waiting: Deployments have not been listed yet.
+        """
+        if not context.directory.listed:
+            message = "waits for the first listing of deployments"
+            raise Waiting(message)
         roster = context.directory.roster.values()
         deployments = [each for each in roster if each.timings and not each.paused]
         before = previous.idle if previous else {}

@@ -27,6 +27,7 @@ PAGE = 25
 # pauses.
 SHARE = 0.2
 STATUSES = ("READY", "NOT_READY")
+REFUSED_TOLD = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Deployments:
         listed: Those that have series of their own.
         folded: How many have not, since their name came after the limit was reached.
         bad_objectives: How many tags of theirs name an objective that is none.
+        refused: Which ones, as flow, deployment and tag.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Deployments:
     listed: tuple[Listed, ...] = ()
     folded: int = 0
     bad_objectives: int = 0
+    refused: frozenset[Labels] = frozenset()
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class _Listing:
     shown: dict[Labels, Listed] = field(default_factory=dict)
     folded: int = 0
     bad_objectives: int = 0
+    refused: set[Labels] = field(default_factory=set)
     shifted: bool = False
 
 
@@ -206,12 +210,16 @@ class DeploymentCollector:
                 paused += pause
         # Where a row comes twice, another may not have come at all.
         await self._finish(context, listing, whole=not more and not listing.shifted)
+        refused = frozenset(listing.refused)
+        if refused and (previous is None or refused != previous.refused):
+            _tell(context.target, refused)
         return Deployments(
             len(listing.selected),
             truncated=more,
             listed=tuple(context.directory.roster.values()),
             folded=listing.folded,
             bad_objectives=listing.bad_objectives,
+            refused=refused,
         )
 
     async def _finish(self, context: Context, listing: _Listing, *, whole: bool) -> None:
@@ -220,12 +228,8 @@ class DeploymentCollector:
         missed = [name for name in roster if name not in listing.shown]
         for name in missed if whole else missed[max(self._limit - len(listing.seen), 0) :]:
             del roster[name]
-        if listing.bad_objectives:
-            _log.warning(
-                "deployments.objectives_refused",
-                target=context.target,
-                number=listing.bad_objectives,
-            )
+        context.directory.listed = True
+        context.directory.whole |= whole
         if whole:
             await context.store.run(
                 context.store.ledger.retire,
@@ -234,6 +238,11 @@ class DeploymentCollector:
                 context.now_us(),
                 self._retire_after_us,
             )
+
+
+def _tell(target: str, refused: Collection[Labels]) -> None:
+    first = [list(each) for each in sorted(refused)[:REFUSED_TOLD]]
+    _log.warning("deployments.objectives_refused", target=target, number=len(refused), first=first)
 
 
 async def _take(context: Context, rows: Sequence[Deployment], listing: _Listing) -> None:
@@ -253,7 +262,8 @@ async def _take(context: Context, rows: Sequence[Deployment], listing: _Listing)
             listing.folded += 1
             continue
         shown = listed(row, name, tags.get(row.flow_id, ()), context.settings.tag_labels)
-        listing.bad_objectives += shown.bad_objectives
+        listing.bad_objectives += len(shown.refused)
+        listing.refused |= {(*name, tag) for tag in shown.refused}
         listing.shown[name] = context.directory.roster[name] = shown
 
 

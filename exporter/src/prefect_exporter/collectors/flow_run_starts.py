@@ -62,15 +62,17 @@ def feed(context: Context) -> Feed[FlowRun]:
         return await context.api.count_flow_runs(RunFilter(started=started))
 
     async def facts(rows: Sequence[FlowRun]) -> Sequence[Fact]:
-        selected = await selected_runs(context, rows)
-        scheduled = [row for row in selected if row.deployment_id and row.expected_start_time]
-        queues = {_queue(row) for row in scheduled}
+        scheduled = [row for row in rows if row.deployment_id and row.expected_start_time]
+        selected = {row.id: row for row in await selected_runs(context, scheduled)}
+        queues = {_queue(row) for row in selected.values()}
         places = await context.directory.places("work_queue", queues)
+        # Those that are not selected are known all the same: what is selected later observes
+        # nothing old.
         return [
             Fact(
                 row.id,
                 micros(_start_time(row)),
-                (_delay(context.target, row, places[_queue(row)]),),
+                (_delay(context.target, row, places[_queue(row)]),) if row.id in selected else (),
             )
             for row in scheduled
         ]

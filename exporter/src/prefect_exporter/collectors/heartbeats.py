@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from prefect_exporter.api import Api, EventFilter, Interval, RunFilter
@@ -27,6 +27,8 @@ RESOURCE = "prefect.flow-run."
 RUNS_PER_REQUEST = 50
 # Heartbeats are found by their client's clock, which may be this wrong.
 SKEW_US = HOUR
+# Events may have been off, or late, when a run was asked for.
+ASK_AGAIN_US = HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,15 @@ class Heartbeats:
 
     Args:
         stale: How many, by flow and deployment; 0 where all that send heartbeats do.
-        heard: When each run was last heard, in microseconds since 1970; None for never.
+        heard: When each run was last heard, in microseconds since 1970.
+        unheard: When each run that was never heard was last asked for.
     """
 
     stale: Mapping[Labels, float]
-    heard: Mapping[UUID, int | None]
+    heard: Mapping[UUID, int]
     truncated: bool
     folded: int
+    unheard: Mapping[UUID, int] = field(default_factory=dict)
 
 
 def _stale(state: Heartbeats) -> Samples:
@@ -76,18 +80,20 @@ class HeartbeatCollector:
         limit_us = now_us - self._after_us
         rows, more = await _running(context.api, limit_us, self._pages)
         places = await deployment_places(context, rows)
-        heard = {key: at for key, at in previous.heard.items() if key in places} if previous else {}
-        due = _due(places, heard, limit_us)
+        previous = previous or Heartbeats({}, {}, truncated=False, folded=0)
+        heard = {key: at for key, at in previous.heard.items() if key in places}
+        unheard = {key: at for key, at in previous.unheard.items() if key in places}
+        due = _due([key for key in places if key not in unheard], heard, limit_us)
+        asked = [*due, *_again(unheard, now_us)]
         reach = self._requests * RUNS_PER_REQUEST
-        for ids in pages(due[:reach], RUNS_PER_REQUEST):
-            heard |= await _listen(context.api, ids, heard, now_us)
-        stale = sums(
-            (places[key], float(at_us < limit_us))
-            for key, at_us in heard.items()
-            if at_us is not None
-        )
+        known = unheard | heard
+        for ids in pages(asked[:reach], RUNS_PER_REQUEST):
+            heard |= await _listen(context.api, ids, known, now_us)
+            unheard |= dict.fromkeys(ids, now_us)
+        unheard = {key: at for key, at in unheard.items() if key not in heard}
+        stale = sums((places[key], float(at_us < limit_us)) for key, at_us in heard.items())
         folded = sum(place == (OTHER, OTHER) for place in places.values())
-        return Heartbeats(dict(stale), heard, more or len(due) > reach, folded)
+        return Heartbeats(dict(stale), heard, more or len(due) > reach, folded, unheard)
 
 
 async def _running(api: Api, before_us: int, max_pages: int) -> tuple[list[FlowRun], bool]:
@@ -100,24 +106,27 @@ async def _running(api: Api, before_us: int, max_pages: int) -> tuple[list[FlowR
     return [row for row in rows if row.state and micros(row.state.timestamp) <= before_us], more
 
 
-def _due(
-    running: Iterable[UUID], heard: Mapping[UUID, int | None], limit_us: int
-) -> Sequence[UUID]:
+def _due(running: Iterable[UUID], heard: Mapping[UUID, int], limit_us: int) -> Sequence[UUID]:
     """Return the runs to ask for: those that are new, then those that were silent for long.
 
     The budget must not leave out a run that lives for those that are dead: they come last.
     """
     new = [key for key in running if key not in heard]
-    silent = [(at_us, key) for key, at_us in heard.items() if at_us is not None]
-    silent = sorted((each for each in silent if each[0] < limit_us), reverse=True)
+    silent = sorted(((at, key) for key, at in heard.items() if at < limit_us), reverse=True)
     return new + [key for _, key in silent]
 
 
+def _again(unheard: Mapping[UUID, int], now_us: int) -> Sequence[UUID]:
+    """Return the runs never heard that were not asked for lately, longest ago first."""
+    lately = now_us - ASK_AGAIN_US
+    return [key for at, key in sorted((at, key) for key, at in unheard.items()) if at <= lately]
+
+
 async def _listen(
-    api: Api, ids: Sequence[UUID], heard: Mapping[UUID, int | None], now_us: int
-) -> Mapping[UUID, int | None]:
-    """Return when each of the runs was last heard, by the server's clock; None for never."""
-    since_us = min(heard.get(key) or now_us - RETENTION_US for key in ids) - SKEW_US
+    api: Api, ids: Sequence[UUID], known: Mapping[UUID, int], now_us: int
+) -> Mapping[UUID, int]:
+    """Return when each run was last heard since it was known to be, by the server's clock."""
+    since_us = min(known.get(key, now_us - RETENTION_US) for key in ids) - SKEW_US
     # Without an end, Prefect leaves out what a client's clock has put into the future.
     occurred = Interval(moment(since_us), moment(now_us + SKEW_US))
     where = EventFilter(
@@ -132,7 +141,7 @@ async def _listen(
         event.resource.get("prefect.resource.id"): micros(event.received or event.occurred)
         for event in await _events(api, where)
     }
-    return {key: found.get(f"{RESOURCE}{key}", heard.get(key)) for key in ids}
+    return {key: found[name] for key in ids if (name := f"{RESOURCE}{key}") in found}
 
 
 async def _events(api: Api, where: EventFilter) -> Sequence[Event]:

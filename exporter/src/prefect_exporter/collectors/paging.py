@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from prefect_exporter.api import Api, Page, RowT, RunFilter
 from prefect_exporter.wire import FlowRun
@@ -48,3 +48,9 @@ async def listed(
         if not page.full:
             return rows, False
     return rows, True
+
+
+def once(names: Iterable[str]) -> bool:
+    """Return whether no name came twice; where one did, another may not have come at all."""
+    seen = list(names)
+    return len(set(seen)) == len(seen)

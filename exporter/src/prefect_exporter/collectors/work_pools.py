@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, highest, status_set, sums
-from prefect_exporter.collectors.paging import listed
+from prefect_exporter.collectors.paging import listed, once
 from prefect_exporter.labels import OTHER, clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.settings import Settings
@@ -113,17 +113,21 @@ class WorkPoolCollector:
 
     async def poll(self, context: Context, previous: WorkPools | None) -> WorkPools:
         """List the pools."""
-        pools, more = await selected_pools(context, self._pages)
-        places = await context.directory.places("work_pool", [name_of(pool) for pool in pools])
+        pools, places, more = await placed_pools(context, self._pages)
         rows = [(places[name_of(pool)], pool) for pool in pools]
         return WorkPools(rows, more, folded(places))
 
 
-async def selected_pools(context: Context, max_pages: int) -> tuple[Sequence[WorkPool], bool]:
-    """Return the pools that are selected, each once, and whether there are more."""
+async def placed_pools(
+    context: Context, max_pages: int
+) -> tuple[Sequence[WorkPool], Mapping[Labels, Labels], bool]:
+    """Return the selected pools, each once, the places of names, and whether there are more."""
     rows, more = await listed(context.api.work_pools, max_pages)
-    pools = {row.name: row for row in rows if row.name in context.settings.work_pools}
-    return list(pools.values()), more
+    pools = {row.name: row for row in rows}
+    selected = [row for name, row in pools.items() if name in context.settings.work_pools]
+    whole = not more and once(row.name for row in rows)
+    names = [name_of(pool) for pool in selected]
+    return selected, await context.directory.places("work_pool", names, whole=whole), more
 
 
 def name_of(pool: WorkPool) -> Labels:

@@ -12,7 +12,7 @@ from prefect_exporter.api import Api, Page
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, highest, sums
 from prefect_exporter.collectors.paging import listed
-from prefect_exporter.collectors.work_pools import name_of, selected_pools
+from prefect_exporter.collectors.work_pools import name_of, placed_pools
 from prefect_exporter.errors import Rejected
 from prefect_exporter.labels import OTHER, clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
@@ -79,9 +79,8 @@ class WorkerCollector:
 
     async def poll(self, context: Context, previous: Workers | None) -> Workers:
         """Ask for the pools that have a place of their own, so that the limit bounds requests."""
-        pools, more = await selected_pools(context, self._pages)
+        pools, places, more = await placed_pools(context, self._pages)
         names = {name_of(pool): pool.name for pool in pools}
-        places = await context.directory.places("work_pool", names)
         since = moment(context.now_us() - FORGOTTEN_AFTER_US)
         found: dict[Labels, Sequence[Worker]] = {}
         for name, pool in names.items():

@@ -155,8 +155,16 @@ class Ledger:
             self._records.prune(number, before_us)
         self._cursors[target, feed] = cursor
 
-    def admit(self, target: str, scope: str, names: Collection[Labels]) -> dict[Labels, Labels]:
-        """Return the label values for each name; what is new gets its place, for good."""
+    def admit(
+        self, target: str, scope: str, names: Collection[Labels], *, whole: bool = False
+    ) -> dict[Labels, Labels]:
+        """Return the label values for each name; what is new gets its place, for good.
+
+        Where *names* are the *whole* of a scope, the places of all others are free.
+        """
+        if whole and (spare := self.names.spare(target, scope, set(names))):
+            with self._naming():
+                self.names.let_go(target, scope, spare)
         shown = {name: self.names.shown(target, scope, name) for name in names}
         new = [name for name, place in shown.items() if place is None]
         if new:

@@ -127,10 +127,27 @@ class Names:
 
     def release(self, target: str, scope: str, name: Labels) -> None:
         """Free the place of a name that has series of its own; a folded one stays folded."""
-        if self._known.get((target, scope), {}).get(name) is not False:
-            return
-        del self._known[target, scope][name]
-        self._own[target, scope] -= 1
+        if self._known.get((target, scope), {}).get(name) is False:
+            self._forget(target, scope, name)
+
+    def spare(self, target: str, scope: str, listed: Collection[Labels]) -> Sequence[Labels]:
+        """Return the names to let go where there are none but *listed*.
+
+        Folded ones are among them where there is room: they may be given places of their own.
+        """
+        known = self._known.get((target, scope), {})
+        own = sum(name in listed for name, folded in known.items() if not folded)
+        room = own < self._limits[scope]
+        return [name for name, folded in known.items() if name not in listed or (folded and room)]
+
+    def let_go(self, target: str, scope: str, names: Iterable[Labels]) -> None:
+        """Forget names; only in scopes that no counter uses: its series would move."""
+        for name in names:
+            self._forget(target, scope, name)
+
+    def _forget(self, target: str, scope: str, name: Labels) -> None:
+        if not self._known[target, scope].pop(name):
+            self._own[target, scope] -= 1
         self._con.execute(
             "DELETE FROM name WHERE target = ? AND scope = ? AND name = ?",
             (target, scope, _text(name)),
