@@ -22,6 +22,15 @@ from exactness import api_load
 from exactness.truth import Database, Postgresql, Sqlite
 
 POLL_SECONDS = 3
+_EACH_MINUTE = (
+    "automations",
+    "concurrency_limits",
+    "events",
+    "heartbeats",
+    "work_pools",
+    "work_queues",
+    "workers",
+)
 SCRAPE_SECONDS = 2
 AUDIT_SECONDS = 10
 
@@ -76,6 +85,8 @@ def set_scene(sandbox: Sandbox, backend: str) -> Scene:
         PREFECT_EXPORTER_POLL_INTERVAL=f"{POLL_SECONDS}s",
         PREFECT_EXPORTER_SLOW_INTERVAL="10s",
         PREFECT_EXPORTER_AUDIT_INTERVAL=f"{AUDIT_SECONDS}s",
+        # Those that usually poll once a minute: they too are to live through everything.
+        PREFECT_EXPORTER_COLLECTORS=",".join(f"{name}=10s" for name in _EACH_MINUTE),
         # The shortest: most of what is late is then left to the audit.
         PREFECT_EXPORTER_FLOW_RUN_OVERLAP="10s",
         PREFECT_EXPORTER_TASK_RUN_OVERLAP="10s",
