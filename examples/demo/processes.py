@@ -84,14 +84,13 @@ class Process:
                 start_new_session=True,
             )
 
-    def wait_ready(self, within: float | None = None) -> None:
+    def wait_ready(self) -> None:
         """Return once the program answers; raise `NotReadyError` if it ends or takes too long."""
-        within = within or self.program.ready_within
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + self.program.ready_within
         while not answers(self.program.ready):
             self.check()
             if time.monotonic() > deadline:
-                raise self._not_ready(f"did not answer in {within:g} s")
+                raise self._not_ready(f"did not answer in {self.program.ready_within:g} s")
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:

@@ -12,9 +12,6 @@ from demo.processes import Process, descendants
 from exactness.scene import EVENTS_ARE_STORED_SECONDS, POLL_SECONDS, Load, Scene
 
 OUTAGE_SECONDS = 60.0
-# With SQLAlchemy 2.0 a Prefect server on SQLite may answer no question of the database for a minute
-# after its clients vanished in the middle of theirs.
-RECOVERY_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def _start_server(scene: Scene) -> None:
 
 def _restart(process: Process) -> None:
     process.start()
-    process.wait_ready(within=RECOVERY_SECONDS)
+    process.wait_ready()
 
 
 _MISFORTUNES = (
