@@ -107,71 +107,73 @@ def _each(value: Callable[[Listed], float | None]) -> Callable[[Deployments], Sa
 NAME = ("flow", "deployment")
 
 
-def _families(tag_labels: Labels) -> tuple[Family[Deployments], ...]:
-    return (
-        Family(
-            "prefect_deployments",
-            Kind.GAUGE,
-            "Deployments that the last whole listing showed.",
-            (),
-            _number,
-        ),
-        Family(
-            "prefect_deployment_info",
-            Kind.GAUGE,
-            "What a deployment is, and whose; to be joined to the others.",
-            (*NAME, "work_pool", "work_queue", *tag_labels),
-            _info,
-        ),
-        Family(
-            "prefect_deployment_paused",
-            Kind.GAUGE,
-            "Whether the deployment is paused: then its schedules make no runs.",
-            NAME,
-            _each(lambda each: each.paused),
-        ),
-        Family(
-            "prefect_deployment_status",
-            Kind.GAUGE,
-            "Whether a worker has lately asked for the deployment's runs: 1 for its status.",
-            (*NAME, "status"),
-            _status,
-        ),
-        Family(
-            "prefect_deployment_concurrency_limit",
-            Kind.GAUGE,
-            "How many flow runs of the deployment may be under way at once, where that is limited.",
-            NAME,
-            _each(lambda each: each.limit),
-        ),
-        Family(
-            "prefect_deployment_schedules",
-            Kind.GAUGE,
-            "Schedules of the deployment.",
-            NAME,
-            _each(lambda each: each.schedules),
-        ),
-        Family(
-            "prefect_deployment_schedules_active",
-            Kind.GAUGE,
-            "Those of them that are active.",
-            NAME,
-            _each(lambda each: len(each.timings)),
-        ),
-        Family(
-            "prefect_deployment_objective",
-            Kind.GAUGE,
-            "What a tag asks of the deployment: seconds, or of success a ratio.",
-            (*NAME, "objective"),
-            _objectives,
-        ),
-        Family(
-            "prefect_exporter_bad_objectives",
-            Kind.GAUGE,
-            "Tags of deployments that name an objective that is none.",
-            (),
-            _bad_objectives,
-        ),
+FAMILIES = (
+    Family(
+        "prefect_deployments",
+        Kind.GAUGE,
+        "Deployments that the last whole listing showed.",
+        (),
+        _number,
+    ),
+    Family(
+        "prefect_deployment_paused",
+        Kind.GAUGE,
+        "Whether the deployment is paused: then its schedules make no runs.",
+        NAME,
+        _each(lambda each: each.paused),
+    ),
+    Family(
+        "prefect_deployment_status",
+        Kind.GAUGE,
+        "Whether a worker has lately asked for the deployment's runs: 1 for its status.",
+        (*NAME, "status"),
+        _status,
+    ),
+    Family(
+        "prefect_deployment_concurrency_limit",
+        Kind.GAUGE,
+        "How many flow runs of the deployment may be under way at once, where that is limited.",
+        NAME,
+        _each(lambda each: each.limit),
+    ),
+    Family(
+        "prefect_deployment_schedules",
+        Kind.GAUGE,
+        "Schedules of the deployment.",
+        NAME,
+        _each(lambda each: each.schedules),
+    ),
+    Family(
+        "prefect_deployment_schedules_active",
+        Kind.GAUGE,
+        "Those of them that are active.",
+        NAME,
+        _each(lambda each: len(each.timings)),
+    ),
+    Family(
+        "prefect_deployment_objective",
+        Kind.GAUGE,
+        "What a tag asks of the deployment: seconds, or of success a ratio.",
+        (*NAME, "objective"),
+        _objectives,
+    ),
+    Family(
+        "prefect_exporter_bad_objectives",
+        Kind.GAUGE,
+        "Tags of deployments that name an objective that is none.",
+        (),
+        _bad_objectives,
+    ),
+)
+
+
+def _info_family(tag_labels: Labels) -> Family[Deployments]:
+    return Family(
+        "prefect_deployment_info",
+        Kind.GAUGE,
+        "What a deployment is, and whose; to be joined to the others.",
+        (*NAME, "work_pool", "work_queue", *tag_labels),
+        _info,
     )
 
 
@@ -184,7 +186,7 @@ class DeploymentCollector:
 
     def __init__(self, settings: Settings) -> None:
         self.interval_seconds = settings.interval(self.name, settings.slow_interval_seconds)
-        self.families = _families(tuple(map(tag_label, settings.tag_labels)))
+        self.families = (_info_family(tuple(map(tag_label, settings.tag_labels))), *FAMILIES)
         self._limit = settings.max_deployments
         self._retire_after_us = round(settings.retire_after_seconds * SECOND)
 
