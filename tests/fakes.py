@@ -20,6 +20,8 @@ from prefect_exporter.wire import (
     EventState,
     Flow,
     FlowRun,
+    FlowRunRecord,
+    StateRecord,
     TagLimit,
     TaskRun,
     Worker,
@@ -50,6 +52,7 @@ class FakePrefect:
     fail: Callable[[str], None] = lambda _route: None
     flow_rows: dict[UUID, FlowRun] = field(default_factory=dict)
     task_rows: dict[UUID, TaskRun] = field(default_factory=dict)
+    state_rows: dict[UUID, list[StateRecord]] = field(default_factory=dict)
     visible_us: dict[UUID, int] = field(default_factory=dict)
     event_rows: list[tuple[int, Event]] = field(default_factory=list)
     flow_names: dict[UUID, str] = field(default_factory=dict)
@@ -91,6 +94,17 @@ class FakePrefect:
         """Return one page."""
         self._ask("flow_runs/filter")
         return self._page(_sorted(self._flow_runs(where), sort)[:limit], offset)
+
+    async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
+        """Return a run that a test has put there as a record."""
+        self._ask("flow_runs")
+        row = self.flow_rows.get(run_id)
+        return row if isinstance(row, FlowRunRecord) and self.shows(run_id) else None
+
+    async def flow_run_states(self, run_id: UUID) -> Sequence[StateRecord]:
+        """Return a run's states as a test gave them."""
+        self._ask("flow_run_states")
+        return self.state_rows.get(run_id, [])
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page."""

@@ -22,6 +22,8 @@ from prefect_exporter.wire import (
     Event,
     Flow,
     FlowRun,
+    FlowRunRecord,
+    StateRecord,
     TagLimit,
     TaskRun,
     Worker,
@@ -102,6 +104,14 @@ class SimulatedApi:
         """Return one page."""
         question = Question("flow_runs", where=where, offset=offset, limit=limit or PAGE)
         return await self._ask(Page[FlowRun], question)
+
+    async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
+        """Return that there is none; the day makes no spans."""
+        return None
+
+    async def flow_run_states(self, run_id: UUID) -> Sequence[StateRecord]:
+        """Return none, as above."""
+        return []
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page."""

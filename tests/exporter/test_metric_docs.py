@@ -80,7 +80,7 @@ def declared() -> set[Row]:
     """Return what the code has."""
     collectors = {
         row(each.name, family, format_duration(each.interval_seconds))
-        for each in build(settings_of())
+        for each in build(settings_of(TERMINAL_SPANS="true"))
         for family in [*_families(each.families), *each.counted]
     }
     own = (*self_metrics.COLLECTOR_FAMILIES, *self_metrics.PROCESS_FAMILIES)

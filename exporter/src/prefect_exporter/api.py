@@ -15,6 +15,8 @@ from prefect_exporter.wire import (
     Event,
     Flow,
     FlowRun,
+    FlowRunRecord,
+    StateRecord,
     TagLimit,
     TaskRun,
     Worker,
@@ -116,6 +118,14 @@ class Api(Protocol):
         self, where: RunFilter, sort: str, offset: int = 0, limit: int | None = None
     ) -> Page[FlowRun]:
         """Return one page of flow runs; *limit* asks for fewer of them."""
+        ...
+
+    async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
+        """Return one flow run; None where there is none, or none any more."""
+        ...
+
+    async def flow_run_states(self, run_id: UUID) -> Sequence[StateRecord]:
+        """Return every state that a flow run has had, oldest first."""
         ...
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:

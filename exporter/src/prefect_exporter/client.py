@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from http import HTTPStatus
+from operator import attrgetter
 from typing import Annotated, Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -37,6 +38,8 @@ from prefect_exporter.wire import (
     EventRows,
     Flow,
     FlowRun,
+    FlowRunRecord,
+    StateRecord,
     TagLimit,
     TaskRun,
     Worker,
@@ -50,6 +53,8 @@ RowT = TypeVar("RowT")
 RowsT = TypeVar("RowsT", bound=Sized)
 
 _FLOW_RUNS = Decoder(list[FlowRun])
+_FLOW_RUN = Decoder(FlowRunRecord)
+_STATES = Decoder(list[StateRecord])
 _TASK_RUNS = Decoder(list[TaskRun])
 _FLOWS = Decoder(list[Flow])
 _DEPLOYMENTS = Decoder(list[Deployment])
@@ -114,6 +119,23 @@ class PrefectClient:
         """Return one page of flow runs; *limit* asks for fewer of them."""
         query = {"flow_runs": flow_run_filter(where), "sort": sort, "offset": offset}
         return await self._page("flow_runs/filter", _FLOW_RUNS, query, limit or sys.maxsize)
+
+    async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
+        """Return one flow run; None where there is none, or none any more."""
+        try:
+            call = Call("flow_runs", _FLOW_RUN, path=f"flow_runs/{run_id}")
+            return (await self._exchanges.ask(call)).value
+        except Rejected as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+
+    async def flow_run_states(self, run_id: UUID) -> Sequence[StateRecord]:
+        """Return every state that a flow run has had, oldest first."""
+        # Prefect redirects to the path with the slash, and redirects are not followed.
+        params = {"flow_run_id": str(run_id)}
+        call = Call("flow_run_states", _STATES, params=params, path="flow_run_states/")
+        return sorted((await self._exchanges.ask(call)).value, key=attrgetter("timestamp"))
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page of task runs."""

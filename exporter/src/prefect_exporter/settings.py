@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from prefect_exporter import values
 from prefect_exporter.client import Connection
 from prefect_exporter.durations import format_duration
+from prefect_exporter.otlp_settings import otlp_problem
 from prefect_exporter.selection import Patterns, Selection
 from prefect_exporter.shards import SHARD, SHARDS, Shard
 from prefect_exporter.values import Address, choice, seconds, whole
@@ -227,6 +229,17 @@ class Settings(BaseSettings):
         "The ledger's file: every count, and what was counted.",
     )
 
+    terminal_spans: Flag = _setting(
+        "PREFECT_EXPORTER_TERMINAL_SPANS",
+        "false",
+        "Whether to send the spans of flow runs whose process was killed before it could.",
+    )
+    terminal_spans_after_seconds: Annotated[float, seconds("1s", "10m")] = _setting(
+        "PREFECT_EXPORTER_TERMINAL_SPANS_AFTER",
+        "60s",
+        "How long after its end was counted a run may still send its span itself.",
+    )
+
     listen_address: Annotated[Address, values.ADDRESS] = _setting(
         "PREFECT_EXPORTER_LISTEN_ADDRESS", "127.0.0.1:9877", "Where the exporter answers."
     )
@@ -272,6 +285,8 @@ class Settings(BaseSettings):
                 f"{PREFIX}METRICS_ADDRESS is {PREFIX}LISTEN_ADDRESS ({self.listen_address}); "
                 "give another port, or leave it out to have both there"
             )
+        if self.terminal_spans and (problem := otlp_problem(os.environ, f"{PREFIX}TERMINAL_SPANS")):
+            problems.append(problem)
         if self.stale_after_seconds <= self.poll_interval_seconds:
             interval = format_duration(self.poll_interval_seconds)
             problems.append(

@@ -1,7 +1,7 @@
 """The fields that we read of Prefect's answers, and no others; what is new there is skipped.
 
 Shapes are those of Prefect 3.8's REST API. User data (parameters, context, messages) is never
-decoded, so it can reach neither a label nor a log line.
+decoded, so it can reach neither a label nor a log line; only ``FlowRunRecord`` has a message.
 """
 
 from __future__ import annotations
@@ -30,6 +30,20 @@ class FlowRunLabels(msgspec.Struct, frozen=True):
     """What instrumentation has written into a flow run's labels; the others are the user's."""
 
     traceparent: str | None = msgspec.field(name="__OTEL_TRACEPARENT", default=None)
+
+
+class SpanLabels(msgspec.Struct, frozen=True):
+    """What instrumentation has written there of the run's span, unread; b"" where it has not."""
+
+    traceparent: msgspec.Raw = msgspec.field(name="__OTEL_TRACEPARENT", default=msgspec.Raw())
+    parent_span_id: msgspec.Raw = msgspec.field(name="__OTEL_PARENT_SPAN_ID", default=msgspec.Raw())
+    span_ended: msgspec.Raw = msgspec.field(name="__OTEL_SPAN_ENDED", default=msgspec.Raw())
+    correlation_id: msgspec.Raw = msgspec.field(name="__CORRELATION_ID", default=msgspec.Raw())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the span has arrived; a run that starts again says "" to that."""
+        return bytes(self.span_ended) not in (b"", b'""')
 
 
 class FlowRun(msgspec.Struct, frozen=True):
@@ -67,6 +81,35 @@ class FlowRun(msgspec.Struct, frozen=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return labels.traceparent if labels else None
+
+    @property
+    def span_labels(self) -> SpanLabels:
+        """What its labels have of its span: not to be trusted."""
+        try:
+            return _SPAN_LABELS.decode(self.labels) or SpanLabels()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return SpanLabels()
+
+
+class StateDetails(msgspec.Struct, frozen=True):
+    """The details of a flow run's state; whoever set it may have been in a span."""
+
+    traceparent: str | None = None
+
+
+class StateRecord(State, frozen=True):
+    """One row of ``GET /flow_run_states/``: a state that a flow run is or was in."""
+
+    message: str | None = None
+    state_details: StateDetails | None = None
+
+
+class FlowRunRecord(FlowRun, frozen=True):
+    """The answer of ``GET /flow_runs/{id}``: what a run's span tells of it."""
+
+    name: str = ""
+    tags: list[str] = []
+    state: StateRecord | None = None
 
 
 class TaskStateDetails(msgspec.Struct, frozen=True):
@@ -274,6 +317,7 @@ class EventRows(msgspec.Struct, frozen=True):
 
 
 _LABELS = msgspec.json.Decoder(FlowRunLabels | None)
+_SPAN_LABELS = msgspec.json.Decoder(SpanLabels | None)
 _RESOURCE = msgspec.json.Decoder(dict[str, str | None])
 _RELATED = msgspec.json.Decoder(list[dict[str, str | None]])
 _PAYLOAD = msgspec.json.Decoder(EventPayload)

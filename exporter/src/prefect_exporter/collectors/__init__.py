@@ -22,6 +22,7 @@ from prefect_exporter.collectors.server import ServerCollector
 from prefect_exporter.collectors.task_runs import TaskRunCollector
 from prefect_exporter.collectors.task_runs_active import ActiveTaskRunCollector
 from prefect_exporter.collectors.task_runs_orphaned import OrphanedTaskRunCollector
+from prefect_exporter.collectors.terminal_spans import TerminalSpanCollector
 from prefect_exporter.collectors.work_pools import WorkPoolCollector
 from prefect_exporter.collectors.work_queues import WorkQueueCollector
 from prefect_exporter.collectors.workers import WorkerCollector
@@ -64,16 +65,17 @@ COLLECTORS: tuple[Factory, ...] = (
 
 
 def build(settings: Settings) -> tuple[Collector[Any], ...]:
-    """Return the collectors that the settings do not switch off."""
+    """Return the collectors that the settings do not switch off, and that which they switch on."""
     off = {name for name, interval in settings.collectors.items() if interval is None}
     if DeploymentCollector.name in off:
         # They tell of what it lists, and would wait for that for ever.
         off |= {DeploymentScheduleCollector.name, DeploymentHistoryCollector.name}
-    return tuple(each for each in every(settings) if each.name not in off)
+    spans = (TerminalSpanCollector(settings),) if settings.terminal_spans else ()
+    return (*(each for each in every(settings) if each.name not in off), *spans)
 
 
 def every(settings: Settings) -> tuple[Collector[Any], ...]:
-    """Return all collectors, switched off or not."""
+    """Return all collectors that count, switched off or not."""
     return tuple(make(settings) for make in COLLECTORS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from prefect_exporter.api import Api
@@ -11,6 +11,7 @@ from prefect_exporter.directory import Directory
 from prefect_exporter.metrics import Counted, Family
 from prefect_exporter.settings import Settings
 from prefect_exporter.store import Store
+from prefect_exporter.terminal_spans import Unsent
 
 
 class State(Protocol):
@@ -50,6 +51,7 @@ class Context:
         settings: How the exporter is set.
         now_us: The time, in microseconds since 1970; passed in so that tests may advance it.
         monotonic: Seconds that only rise, for ages: the time of day may be set.
+        unsent: The runs that ended and may lack their span; empty unless spans are sent.
     """
 
     target: str
@@ -59,6 +61,7 @@ class Context:
     settings: Settings
     now_us: Callable[[], int]
     monotonic: Callable[[], float]
+    unsent: Unsent = field(default_factory=Unsent)
 
 
 class Collector(Protocol[StateT]):

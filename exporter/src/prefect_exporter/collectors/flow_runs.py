@@ -148,7 +148,12 @@ def feed(context: Context) -> Feed[FlowRun]:
         return await context.api.count_flow_runs(RunFilter(ended=ended))
 
     async def facts(rows: Sequence[FlowRun]) -> Sequence[Fact]:
-        return await completed(context, await _completions(context, rows))
+        found = await completed(context, await _completions(context, rows))
+        if context.settings.terminal_spans:
+            now = context.monotonic()
+            due = now + context.settings.terminal_spans_after_seconds
+            context.unsent.offer(rows, now, due)
+        return found
 
     overlap_us = round(context.settings.flow_run_overlap_seconds * SECOND)
     # The events share these keys, and tell the time their own way.

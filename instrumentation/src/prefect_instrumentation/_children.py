@@ -1,0 +1,38 @@
+"""What child processes inherit, so that they are instrumented as their parent is."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from importlib.metadata import version
+
+from prefect_instrumentation._settings import ENVIRONMENT
+
+PLUGIN = "prefect_instrumentation"
+"""The plugin's name among the entry points of `prefect.plugins`."""
+
+
+def inherit(
+    environ: MutableMapping[str, str],
+    service_name: str | None,
+    environment: str | None,
+    prefect_version: str | None = None,
+) -> None:
+    """Have processes that inherit the variables load the plugin, and no other plugin.
+
+    A task runner's process, or one that `serve()` starts, need not run the code that called
+    `setup()`: Ray's does not. Where the user has said anything of plugins himself, that stays.
+    """
+    if service_name:
+        environ.setdefault("OTEL_SERVICE_NAME", service_name)
+    if environment:
+        environ.setdefault(ENVIRONMENT, environment)
+    prefix = _prefix(prefect_version or version("prefect"))
+    if not any(name.startswith(prefix) for name in environ):
+        environ[f"{prefix}ENABLED"] = "1"
+        environ[f"{prefix}ALLOW"] = PLUGIN
+
+
+def _prefix(prefect_version: str) -> str:
+    """Return what plugins' settings begin with; they left the experiments with 3.7."""
+    major, minor = (int(part) for part in prefect_version.split(".")[:2])
+    return "PREFECT_PLUGINS_" if (major, minor) >= (3, 7) else "PREFECT_EXPERIMENTS_PLUGINS_"

@@ -1,0 +1,175 @@
+"""What Prefect's engines, runs and states say, as frozen values."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prefect_instrumentation._runs import Outcome, Run, StateChange
+
+MAX_MESSAGE = 1024
+"""Most characters of a state's message that are kept."""
+
+# Everything here is called from an engine, so Prefect's modules are there; importing them at the
+# top would import Prefect with this package.
+
+
+def run(engine: Any, record: Any) -> Run:  # noqa: ANN401 - one of four engines, and its run
+    """Return the run that the engine starts; `record` is its FlowRun or TaskRun."""
+    return _task_run(engine, record) if hasattr(engine, "task") else _flow_run(engine, record)
+
+
+def state(of: Any) -> StateChange:  # noqa: ANN401 - prefect.states.State
+    """Return a state's type, name and bounded message."""
+    kind = of.type.value
+    return StateChange(kind, of.name or kind, (of.message or "")[:MAX_MESSAGE])
+
+
+def outcome(engine: Any, error: BaseException | None) -> Outcome:  # noqa: ANN401
+    """Return how the run stands as its engine lets go of it.
+
+    Args:
+        engine: after its work.
+        error: what came out of the engine, if anything.
+    """
+    record = engine.task_run if hasattr(engine, "task") else engine.flow_run
+    last = record.state
+    known = state(last)
+    if _is_signal(error):
+        return Outcome(known, record.run_count, None)
+    if error is not None and not last.is_final() and _is_cancelled_by_runner(error):
+        # The runner, which has asked for this, sets the state when the process is gone.
+        known = StateChange("CANCELLED", "Cancelled", "Flow run was cancelled.")
+    raised = getattr(engine, "_raised", None)
+    if isinstance(raised, BaseException):
+        error = raised
+    completed = known.type == "COMPLETED"
+    return Outcome(known, record.run_count, None if completed else error)
+
+
+def kills(error: BaseException) -> bool:
+    """Return whether the error is a signal, after which the process does not end by itself."""
+    from prefect.exceptions import TerminationSignal  # noqa: PLC0415 - see above
+
+    return isinstance(error, TerminationSignal)
+
+
+def _flow_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
+    flow = engine.flow
+    run_id = str(record.id)
+    return Run(
+        kind="flow",
+        id=run_id,
+        name=record.name,
+        function=flow.fn,
+        flow=flow.name,
+        flow_run_id=run_id,
+        flow_run_name=record.name,
+        task="",
+        attempt=record.run_count,
+        tags=tuple(record.tags),
+        parameters=engine.parameters or {},
+        labels=record.labels,
+        enclosing_labels=tuple(_enclosing(engine)),
+        in_process=_is_in_process(),
+        generator=flow.isgenerator,
+        background=False,
+        flow_id=str(record.flow_id),
+        deployment_id=str(record.deployment_id or ""),
+        deployment=_deployment(record),
+        work_pool=record.work_pool_name or "",
+        work_queue=record.work_queue_name or "",
+        waited=time.time() - record.created.timestamp() if record.created else 0.0,
+    )
+
+
+def _task_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
+    from prefect.context import FlowRunContext  # noqa: PLC0415
+
+    task, around = engine.task, FlowRunContext.get()
+    flow_run = around.flow_run if around else None
+    return Run(
+        kind="task",
+        id=str(record.id),
+        name=record.name,
+        function=task.fn,
+        flow=around.flow.name if around and around.flow else "",
+        flow_run_id=str(record.flow_run_id or ""),
+        flow_run_name=flow_run.name if flow_run else "",
+        task=task.name,
+        attempt=record.run_count,
+        tags=tuple(record.tags),
+        parameters=engine.parameters or {},
+        labels=record.labels,
+        enclosing_labels=tuple(_enclosing(engine)),
+        in_process=True,
+        generator=task.isgenerator,
+        background=bool(record.state and record.state.state_details.deferred),
+        flow_id="",
+        deployment_id=str(flow_run.deployment_id or "") if flow_run else "",
+        deployment="",
+        work_pool="",
+        work_queue="",
+        waited=0.0,
+    )
+
+
+def _enclosing(engine: Any) -> Iterator[Mapping[str, object]]:  # noqa: ANN401
+    """Yield the labels of the runs around, as the process that submitted this one knew them."""
+    if engine.context:
+        flow_run = _field(engine.context.get("flow_run_context"), "flow_run")
+        task_run = _field(engine.context.get("task_run_context"), "task_run")
+        if _encloses(task_run, flow_run):
+            yield _field(task_run, "labels") or {}
+    else:
+        # A process pool hydrates the context of its first submission for all of them, so that the
+        # task around may be another's; the flow is right.
+        flow_run = _hydrated_flow_run()
+    if flow_run:
+        yield _field(flow_run, "labels") or {}
+
+
+def _encloses(task_run: Any, flow_run: Any) -> bool:  # noqa: ANN401
+    """Return whether the task is innermost; if not, the flow runs within it."""
+    if not task_run or not flow_run:
+        return bool(task_run)
+    return bool(_field(task_run, "flow_run_id") == _field(flow_run, "id"))
+
+
+def _hydrated_flow_run() -> Any:  # noqa: ANN401 - a FlowRun or None
+    from prefect.context import FlowRunContext  # noqa: PLC0415
+
+    around = FlowRunContext.get()
+    return around.flow_run if around and around.detached else None
+
+
+def _field(of: Any, name: str) -> Any:  # noqa: ANN401 - dumped or not, as the version has it
+    return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
+
+
+def _is_in_process() -> bool:
+    from prefect.context import FlowRunContext, TaskRunContext  # noqa: PLC0415
+
+    around = FlowRunContext.get()
+    if around:
+        return not around.detached
+    return TaskRunContext.get() is not None
+
+
+def _deployment(record: Any) -> str:  # noqa: ANN401 - a FlowRun
+    # Workers name it to the process that they start for the run, and to no other.
+    if not record.deployment_id or os.environ.get("PREFECT__FLOW_RUN_ID") != str(record.id):
+        return ""
+    return os.environ.get("PREFECT__DEPLOYMENT_NAME", "")
+
+
+def _is_signal(error: BaseException | None) -> bool:
+    from prefect.exceptions import PrefectSignal  # noqa: PLC0415
+
+    return isinstance(error, PrefectSignal)
+
+
+def _is_cancelled_by_runner(error: BaseException) -> bool:
+    return kills(error) or type(error).__name__ == "CancelledError"

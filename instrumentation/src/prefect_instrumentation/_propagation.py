@@ -1,0 +1,86 @@
+"""Trace contexts as labels of a flow run: how a trace gets from one process to the next.
+
+W3C Trace Context and Baggage, bounded: https://www.w3.org/TR/trace-context/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from opentelemetry import baggage, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import SpanContext
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+TRACEPARENT = "__OTEL_TRACEPARENT"
+"""Prefect's own key. At its start a run puts its own span in place of its creator's."""
+
+TRACESTATE = "__OTEL_TRACESTATE"
+BAGGAGE = "__OTEL_BAGGAGE"
+
+PARENT_SPAN_ID = "__OTEL_PARENT_SPAN_ID"
+"""Set at a run's start, "" for a root: where it stands, the traceparent is the run's own."""
+
+SPAN_ENDED = "__OTEL_SPAN_ENDED"
+"""Set when a run's span has arrived though somebody else sets the run's last state."""
+
+CORRELATION_ID = "__CORRELATION_ID"
+
+MAX_HEADER = 512
+"""Most characters of a traceparent or tracestate; the standard asks for 512 at least."""
+
+MAX_BAGGAGE = 4096
+"""Most characters of baggage; entries beyond stay behind."""
+
+_trace_context = TraceContextTextMapPropagator()
+_baggage = W3CBaggagePropagator()
+
+
+def traceparent(span: SpanContext) -> str:
+    """Return the W3C header's value for a valid span context."""
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+
+
+def to_labels(context: Context | None = None) -> dict[str, str]:
+    """Return the labels that carry the context, the current one by default."""
+    labels: dict[str, str] = {}
+    span = trace.get_current_span(context).get_span_context()
+    if span.is_valid:
+        labels[TRACEPARENT] = traceparent(span)
+        state = span.trace_state.to_header()
+        if 0 < len(state) <= MAX_HEADER:
+            labels[TRACESTATE] = state
+    if carried := _bounded_baggage(context):
+        labels[BAGGAGE] = carried
+    return labels
+
+
+def from_labels(labels: Mapping[str, object]) -> Context | None:
+    """Return the current context with the trace that the labels carry; None if they carry none."""
+    parent = _text(labels, TRACEPARENT, MAX_HEADER)
+    if not parent:
+        return None
+    carrier = {"traceparent": parent, "tracestate": _text(labels, TRACESTATE, MAX_HEADER)}
+    context = _trace_context.extract(carrier, get_current())
+    if not trace.get_current_span(context).get_span_context().is_remote:
+        return None
+    if carried := _text(labels, BAGGAGE, MAX_BAGGAGE):
+        context = _baggage.extract({"baggage": carried}, context)
+    return context
+
+
+def _bounded_baggage(context: Context | None) -> str:
+    if not baggage.get_all(context):
+        return ""
+    carrier: dict[str, str] = {}
+    _baggage.inject(carrier, context)
+    entries = carrier.get("baggage", "").split(",")
+    while entries and len(",".join(entries)) > MAX_BAGGAGE:
+        entries.pop()
+    return ",".join(entries)
+
+
+def _text(labels: Mapping[str, object], key: str, limit: int) -> str:
+    value = labels.get(key)
+    return value if isinstance(value, str) and len(value) <= limit else ""

@@ -1,0 +1,74 @@
+"""What a run's span says of it from its start, bounded; and the event of an exception."""
+
+from __future__ import annotations
+
+import traceback
+
+from opentelemetry.util.types import AttributeValue
+
+from prefect_instrumentation import _errors, _spec
+from prefect_instrumentation import attributes as names
+from prefect_instrumentation._runs import Run
+
+MAX_ITEMS = 32
+"""Most tags, and most parameters."""
+
+MAX_TEXT = 256
+"""Most characters of a name or a tag."""
+
+MAX_MESSAGE = 1024
+MAX_STACKTRACE = 16_384
+"""Most characters of an exception's; of a longer stack the end stays, where the error is."""
+
+
+def static(run: Run, spec: _spec.Spec | None, correlation_id: str) -> dict[str, AttributeValue]:
+    """Return a run's attributes: those of its record, and those of its `@traced`."""
+    found: dict[str, AttributeValue] = {
+        names.RUN_TYPE: run.kind,
+        names.CODE_FUNCTION_NAME: _spec.function_name(run.function),
+        names.CORRELATION_ID: correlation_id,
+    }
+    for name, value in _identity(run):
+        if value:
+            found[name] = value[:MAX_TEXT]
+    if run.tags:
+        found[names.TAGS] = sorted(tag[:MAX_TEXT] for tag in run.tags)[:MAX_ITEMS]
+    for name in list(run.parameters)[:MAX_ITEMS]:
+        found[names.PARAMETER_TYPE + name[:MAX_TEXT]] = type(run.parameters[name]).__name__
+    if spec:
+        found.update(_spec.attributes_of(spec, run.parameters))
+    return found
+
+
+def exception(error: BaseException) -> dict[str, AttributeValue]:
+    """Return the attributes of an exception's event; a hostile `__str__` costs the message."""
+    try:
+        message = str(error)[:MAX_MESSAGE]
+    except Exception:  # noqa: BLE001 - the user's own class may do anything
+        message = ""
+    try:
+        stack = "".join(traceback.format_exception(error))[-MAX_STACKTRACE:]
+    except Exception:  # noqa: BLE001 - as above
+        stack = ""
+    return {
+        names.EXCEPTION_TYPE: _errors.type_name(error),
+        names.EXCEPTION_MESSAGE: message,
+        names.EXCEPTION_STACKTRACE: stack,
+    }
+
+
+def _identity(run: Run) -> tuple[tuple[str, str], ...]:
+    is_task = run.kind == "task"
+    return (
+        (names.FLOW_NAME, run.flow),
+        (names.FLOW_ID, run.flow_id),
+        (names.FLOW_RUN_ID, run.flow_run_id),
+        (names.FLOW_RUN_NAME, run.flow_run_name),
+        (names.TASK_NAME, run.task),
+        (names.TASK_RUN_ID, run.id if is_task else ""),
+        (names.TASK_RUN_NAME, run.name if is_task else ""),
+        (names.DEPLOYMENT_ID, run.deployment_id),
+        (names.DEPLOYMENT_NAME, run.deployment),
+        (names.WORK_POOL_NAME, run.work_pool),
+        (names.WORK_QUEUE_NAME, run.work_queue),
+    )

@@ -1,0 +1,255 @@
+"""One span a run: begun with it, current in its code, ended once, in its last state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import Token
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.util.types import AttributeValue
+
+from prefect_instrumentation import __version__, _correlation, _errors, _propagation, _traced
+from prefect_instrumentation import attributes as names
+from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
+from prefect_instrumentation._span_attributes import exception, static
+
+CANCELLED = "CANCELLED"
+FAILING = frozenset({"FAILED", "CRASHED", CANCELLED, "CANCELLING"})
+
+
+class SpanObserver:
+    """Makes a span of every run.
+
+    Args:
+        ensure_provider: called before the first span, so that nothing is set up for no run.
+        flush: sends what is held within a second, and returns whether all of it arrived.
+        hurry: sends what is held soon, without making anybody wait.
+        tracer_provider: the global one by default.
+        link_after: seconds that a deployment's run may have waited before it starts a trace of
+            its own, with a link to its creator; None for ever.
+    """
+
+    def __init__(
+        self,
+        ensure_provider: Callable[[], None],
+        flush: Callable[[], bool],
+        hurry: Callable[[], None],
+        tracer_provider: TracerProvider | None = None,
+        link_after: float | None = None,
+    ) -> None:
+        self._ensure_provider = ensure_provider
+        self._flush = flush
+        self._hurry = hurry
+        self._provider = tracer_provider
+        self._link_after = link_after
+        self._tracer: trace.Tracer | None = None
+
+    def started(self, run: Run) -> RunObserver:
+        """Begin the run's span in the context that the run belongs to."""
+        tracer = self._tracer or self._make_tracer()
+        context, links = self._place(run)
+        spec = _traced.spec_of(run.function)
+        correlation_id = _correlation_of(run)
+        span = tracer.start_span(
+            spec.name if spec and spec.name else f"{run.kind} {run.task or run.flow}",
+            context=context,
+            kind=SpanKind.CONSUMER if _is_consumed(run) else SpanKind.INTERNAL,
+            links=links,
+        )
+        if span.is_recording():
+            span.set_attributes(static(run, spec, correlation_id))
+        parent = trace.get_current_span(context).get_span_context()
+        return RunSpan(
+            span,
+            run,
+            _Surroundings(trace.set_span_in_context(span, context), correlation_id),
+            f"{parent.span_id:016x}" if parent.is_valid else "",
+            # The task runner may be done with this process as soon as the task is.
+            self._hurry if run.kind == "task" and parent.is_remote else _nothing,
+        )
+
+    def outgoing(self) -> Mapping[str, str]:
+        """Carry the current context on."""
+        labels = _propagation.to_labels()
+        if correlation_id := _correlation.current():
+            labels[_propagation.CORRELATION_ID] = correlation_id
+        return labels
+
+    def flush(self) -> bool:
+        """Send what is held."""
+        return self._flush()
+
+    def _make_tracer(self) -> trace.Tracer:
+        self._ensure_provider()
+        self._tracer = trace.get_tracer(
+            "prefect_instrumentation", __version__, tracer_provider=self._provider
+        )
+        return self._tracer
+
+    def _place(self, run: Run) -> tuple[Context, list[Link]]:
+        """Return the context that holds the run's parent, and links where it has none."""
+        context = _context_of(run)
+        if self._link_after is None or not run.deployment_id or run.kind != "flow":
+            return context, []
+        creator = trace.get_current_span(context).get_span_context()
+        if run.in_process or run.waited <= self._link_after or not creator.is_valid:
+            return context, []
+        return trace.set_span_in_context(trace.INVALID_SPAN, context), [Link(creator)]
+
+
+class _Surroundings:
+    """What is current while a run's own code runs."""
+
+    __slots__ = ("_context", "_correlation_id", "_tokens")
+
+    def __init__(self, context: Context, correlation_id: str) -> None:
+        self._context = context
+        self._correlation_id = correlation_id
+        self._tokens: tuple[Token[Context], Token[str | None], Token[_traced.Running]] | None = None
+
+    def enter(self, function: Callable[..., object]) -> None:
+        self._tokens = (
+            otel_context.attach(self._context),
+            _correlation.bind(self._correlation_id),
+            _traced.running.set(function),
+        )
+
+    def labels(self) -> dict[str, str]:
+        return {
+            **_propagation.to_labels(self._context),
+            _propagation.CORRELATION_ID: self._correlation_id,
+        }
+
+    def leave(self) -> None:
+        tokens, self._tokens = self._tokens, None
+        if tokens:
+            _traced.running.reset(tokens[2])
+            _correlation.unbind(tokens[1])
+            otel_context.detach(tokens[0])
+
+
+class RunSpan:
+    """The span of one run; a `prefect_instrumentation._runs.RunObserver`."""
+
+    __slots__ = ("_at_end", "_parent_id", "_run", "_seen", "_span", "_surroundings")
+
+    def __init__(
+        self,
+        span: Span,
+        run: Run,
+        surroundings: _Surroundings,
+        parent_id: str,
+        at_end: Callable[[], None],
+    ) -> None:
+        self._span = span
+        self._run = run
+        self._surroundings = surroundings
+        self._parent_id = parent_id
+        self._at_end = at_end
+        self._seen: BaseException | None = None
+        """The error whose event the span has: an engine tells of one, and raises it too."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """A task run's own span; of a flow run also what only its record can carry on."""
+        span = self._span.get_span_context()
+        if not span.is_valid:
+            return {}
+        if self._run.kind == "task":
+            return {_propagation.TRACEPARENT: _propagation.traceparent(span)}
+        labels = self._surroundings.labels()
+        labels[_propagation.PARENT_SPAN_ID] = self._parent_id
+        if self._run.labels.get(_propagation.SPAN_ENDED):
+            labels[_propagation.SPAN_ENDED] = ""  # it spoke of the span of an earlier start
+        return labels
+
+    def resumed(self) -> None:
+        """Make the span current."""
+        self._surroundings.enter(self._run.function)
+
+    def suspended(self) -> None:
+        """Make current what was so before."""
+        self._surroundings.leave()
+
+    def changed(self, state: StateChange) -> None:
+        """Add an event, named as the state; `AwaitingRetry` and `Retrying` are retries."""
+        event: dict[str, AttributeValue] = {names.STATE_TYPE: state.type}
+        if state.message:
+            event[names.STATE_MESSAGE] = state.message
+        self._span.add_event(state.name, event)
+
+    def raised(self, error: BaseException) -> None:
+        """Add the event of an exception."""
+        self._seen = error
+        self._span.add_event("exception", exception(error))
+
+    def renamed(self, name: str) -> None:
+        """Correct the run's name; the span's own does not hold it."""
+        key = names.TASK_RUN_NAME if self._run.kind == "task" else names.FLOW_RUN_NAME
+        self._span.set_attribute(key, name)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Say how the run ended, and end the span."""
+        try:
+            if self._span.is_recording():
+                self._conclude(outcome)
+        finally:
+            self._span.end()
+        self._at_end()
+
+    def _conclude(self, outcome: Outcome) -> None:
+        span, state, error = self._span, outcome.state, outcome.error
+        span.set_attributes(
+            {
+                names.STATE_TYPE: state.type,
+                names.STATE_NAME: state.name,
+                names.RUN_COUNT: outcome.attempts,
+            }
+        )
+        if state.name == "Cached":
+            span.set_attributes({names.CACHED: True})
+        if error is None and state.type not in FAILING and state.name != "NotReady":
+            return
+        if error is not None and error is not self._seen:
+            self.raised(error)
+        span.set_attributes(
+            _errors.describe(error, state)
+            if error is not None
+            else _errors.describe_state(state, _traced.function_name(self._run.function))
+        )
+        span.set_status(Status(StatusCode.ERROR, state.message))
+
+
+def _context_of(run: Run) -> Context:
+    """Return the context of the run's parent: of this process if it is here, else of the labels."""
+    here = otel_context.get_current()
+    is_here = trace.get_current_span(here).get_span_context().is_valid
+    if is_here and (run.in_process or run.kind == "task"):
+        return here
+    for labels in (run.labels, *(() if is_here else run.enclosing_labels)):
+        if (context := _propagation.from_labels(labels)) is not None:
+            return context
+    return here
+
+
+def _correlation_of(run: Run) -> str:
+    """Return the id of this context, else of the labels, its own or those around, else a new."""
+    if current := _correlation.current():
+        return current
+    for labels in (run.labels, *run.enclosing_labels):
+        value = labels.get(_propagation.CORRELATION_ID)
+        if isinstance(value, str) and (accepted := _correlation.accept(value)):
+            return accepted
+    return _correlation.new()
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _is_consumed(run: Run) -> bool:
+    """Return whether somebody asked for the run by the server's queue."""
+    return run.background if run.kind == "task" else bool(run.deployment_id) and not run.in_process

@@ -1,0 +1,132 @@
+"""What `@traced` says of a function, and how values of the user's become attributes."""
+
+from __future__ import annotations
+
+import operator
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opentelemetry.util.types import AttributeValue
+
+from prefect_instrumentation import attributes as names
+
+MAX_PARAMETER = 256
+"""Most characters of a recorded parameter."""
+
+MAX_TEXT = 1024
+"""Most characters of any other text."""
+
+MAX_ITEMS = 128
+"""Most items of a list."""
+
+MAX_INTEGER = 2**63 - 1
+"""What OTLP holds: an exporter drops a larger number and prints a traceback."""
+
+ATTRIBUTE = "__prefect_instrumentation__"
+"""A function carries its spec in this: `functools.wraps`, `with_options` and pickling keep it."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the span of a function's calls, or of its runs, has beside what is measured.
+
+    Args:
+        name: of the span; None for the usual one.
+        attributes: as OpenTelemetry takes them, bounded.
+        source: where the function reads from.
+        destination: where it writes to.
+        record: parameters whose values the user wants to see.
+    """
+
+    name: str | None
+    attributes: Mapping[str, AttributeValue]
+    source: str | None
+    destination: str | None
+    record: tuple[str, ...]
+
+
+def spec_of(function: object) -> Spec | None:
+    """Return what `@traced` has said of a function, if it has."""
+    spec = getattr(function, ATTRIBUTE, None)
+    return spec if isinstance(spec, Spec) else None
+
+
+def function_name(function: object) -> str:
+    """Return a function's full name, such as `shop.flows.load`."""
+    module = getattr(function, "__module__", None) or ""
+    return f"{module}.{qualified_name(function)}".lstrip(".")
+
+
+def qualified_name(function: object) -> str:
+    """Return a function's name within its module, such as `Shop.load`."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def attributes_of(spec: Spec, parameters: Mapping[str, object]) -> dict[str, AttributeValue]:
+    """Return what a span gets from a spec, the recorded parameters among it."""
+    places = {names.SOURCE: spec.source, names.DESTINATION: spec.destination}
+    return {
+        **spec.attributes,
+        **{name: place for name, place in places.items() if place},
+        **bind_recorded(spec, parameters),
+    }
+
+
+def bind_recorded(spec: Spec, parameters: Mapping[str, object]) -> dict[str, str]:
+    """Return the attributes of those parameters alone that the spec names, each bounded."""
+    return {
+        names.PARAMETER_VALUE + name: text(parameters[name], MAX_PARAMETER)
+        for name in spec.record
+        if name in parameters
+    }
+
+
+def attribute_value(value: object) -> AttributeValue:
+    """Return a value that every exporter takes: a scalar, or a list of scalars of one type."""
+    if not isinstance(value, list | tuple):
+        return _scalar(value)
+    items = [_scalar(item) for item in value[:MAX_ITEMS]]
+    if len({type(item) for item in items}) > 1:
+        return [text(item) for item in items]
+    return items
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str:
+    """Return a value as valid Unicode of at most `limit` characters, whatever it does."""
+    try:
+        if isinstance(value, list | tuple | set | frozenset | dict | bytes | bytearray):
+            raw = _repr.repr(value)
+        else:
+            raw = value if isinstance(value, str) else str(value)
+        return raw[:limit].encode("utf-8", "replace").decode()
+    except Exception:  # noqa: BLE001 - the user's own class may do anything
+        return f"<{type(value).__name__[:limit]}>"
+
+
+def _scalar(value: object) -> bool | int | float | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return text(value)
+    try:
+        if isinstance(value, float):
+            return float(value)
+        # What counts is often NumPy's integer, which is no `int`.
+        number = operator.index(value)  # type: ignore[arg-type]  # it raises if it is none
+    except Exception:  # noqa: BLE001 - as above
+        return text(value)
+    return number if abs(number) <= MAX_INTEGER else text(value)
+
+
+def _bounded_repr() -> reprlib.Repr:
+    shortener = reprlib.Repr()
+    shortener.maxlevel = 2
+    shortener.maxlist = shortener.maxtuple = shortener.maxset = shortener.maxfrozenset = 32
+    shortener.maxdict = 32
+    shortener.maxstring = shortener.maxother = 64
+    return shortener
+
+
+_repr = _bounded_repr()
+"""Writes out few items of a container, since a parameter may well be all of a table."""
