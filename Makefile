@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt type bench otel-collector clean uninstall
+.PHONY: help setup demo test contract lint fmt type bench otel-collector clean uninstall
 
 # Passed on by demo, test and bench, for example: make demo ARGS="--for 60s"
 ARGS ?=
@@ -18,6 +18,9 @@ demo: setup ## run a whole Prefect installation with metrics until Ctrl-C; ARGS=
 
 test: setup otel-collector ## run all tests; ARGS="-k ledger" or any other pytest options
 	@.venv/bin/pytest --quiet $(ARGS)
+
+contract: setup ## test the instrumentation with Prefect 3.4, 3.6, 3.8 and the newest; ARGS="3.4"
+	@scripts/contract $(ARGS)
 
 lint: setup ## check style, types, spelling and the lock
 	.venv/bin/ruff check .
@@ -41,7 +44,7 @@ otel-collector: setup ## build the OpenTelemetry Collector that tests run; minut
 
 clean: ## remove caches and build products
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
-	find . -path ./.venv -prune -o -path ./.uv -prune -o -name __pycache__ -exec rm -rf {} +
+	find . -path ./.venv -prune -o -path ./.uv -prune -o -path ./.contract -prune -o -name __pycache__ -exec rm -rf {} +
 
 uninstall: clean ## remove all that setup put into this folder; Debian packages stay
-	rm -rf .venv .uv .otelcol
+	rm -rf .venv .uv .otelcol .contract

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import ModuleType
@@ -14,25 +15,39 @@ from opentelemetry.instrumentation.utils import suppress_http_instrumentation, u
 MODULE = "prefect.client.base"
 CLIENTS = ("PrefectHttpxAsyncClient", "PrefectHttpxSyncClient")
 
+VERSION_CHECK = "check_server_version"
+"""Asks with a bare client, since 3.8; these modules have it by name, the first for all others."""
+
+VERSION_CHECKERS = (
+    "prefect._internal.version_checking",
+    "prefect.client.orchestration",
+    "prefect.events.clients",
+    "prefect.logging.clients",
+)
+
 
 def hush(module: ModuleType) -> list[Callable[[], object]]:
-    """Make Prefect's clients send without instrumentation; return what undoes it.
+    """Make Prefect's clients ask without instrumentation; return what undoes it.
 
     Raises:
         AttributeError: this Prefect has no such clients.
     """
-    undo: list[Callable[[], object]] = []
-    for client in [getattr(module, name) for name in CLIENTS]:
-        is_async = inspect.iscoroutinefunction(client.send)
-        wrapper: Any = _send_quietly_async if is_async else _send_quietly
-        wrapt.wrap_function_wrapper(client, "send", wrapper)
-        undo.append(partial(unwrap, client, "send"))
-    return undo
+    noisy: list[tuple[Any, str]] = [(getattr(module, client), "send") for client in CLIENTS]
+    noisy += [
+        (checker, VERSION_CHECK)
+        for name in VERSION_CHECKERS
+        if VERSION_CHECK in vars(checker := sys.modules.get(name, module))
+    ]
+    for owner, name in noisy:
+        is_async = inspect.iscoroutinefunction(getattr(owner, name))
+        wrapper: Any = _call_quietly_async if is_async else _call_quietly
+        wrapt.wrap_function_wrapper(owner, name, wrapper)
+    return [partial(unwrap, owner, name) for owner, name in noisy]
 
 
-def _send_quietly(
+def _call_quietly(
     wrapped: Callable[..., object],
-    _client: object,
+    _owner: object,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> object:
@@ -40,9 +55,9 @@ def _send_quietly(
         return wrapped(*args, **kwargs)
 
 
-async def _send_quietly_async(
+async def _call_quietly_async(
     wrapped: Callable[..., Awaitable[object]],
-    _client: object,
+    _owner: object,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> object:
