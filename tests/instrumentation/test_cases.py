@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-import otlp_receiver
+import traced_docs
 import traced_scene
 from demo.processes import wait_until
 from otlp_receiver import ReceivedSpan
+from traced_docs import Case
 from traced_scene import Scene, Way, command
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
-DOCS = Path(__file__).parents[2] / "docs" / "tracing.md"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A tree of the docs; `details` are the attributes that it shows, `events` and `links`."""
-
-    name: str
-    details: tuple[str, ...]
-    tree: str
-
-
-CASES = [
-    Case(name, tuple(details.split()), tree)
-    for name, details, tree in re.findall(
-        r"```trace ([\w-]+)([^\n]*)\n(.*?)\n```", DOCS.read_text(encoding="utf-8"), re.DOTALL
-    )
-]
+CASES = list(traced_docs.cases("trace").values())
 
 
 @pytest.fixture(name="scene", scope="module")
@@ -67,12 +48,8 @@ def test_trace_is_as_the_docs_draw_it(case: Case, arrived: tuple[ReceivedSpan, .
     """Each case's tree arrives whole and alone, whatever way the process is instrumented."""
     roots = {span.trace_id for span in arrived if span.name == f"flow {case.name}"}
     spans = [span for span in arrived if span.trace_id in roots]
-    attributes = [each for each in case.details if each not in ("events", "links")]
-    drawn = otlp_receiver.tree(
-        spans, *attributes, events="events" in case.details, links="links" in case.details
-    )
 
-    assert case.tree == drawn
+    assert case.tree == case.draw(spans)
 
 
 def test_nothing_else_arrives(arrived: tuple[ReceivedSpan, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,15 +14,19 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import otlp_receiver
+import traced_docs
 import traced_scene
 from demo.prefect_server import ask
-from demo.processes import wait_until
+from demo.processes import answers_at, free_port, wait_until
 from otlp_receiver import ReceivedSpan
 from traced_scene import TESTS, Scene, command
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+TREES = traced_docs.cases("trace-between")
 
 FLOWS = ("child", "sleeper", "parent", "parent-task", "suspended")
 
@@ -32,6 +37,7 @@ class Work:
 
     scene: Scene
     api: httpx.Client
+    exporter_url: str
 
     def start_run(self, flow: str, **body: object) -> str:
         """Ask for a run of a deployment, and return its id."""
@@ -78,7 +84,7 @@ def _work() -> Iterator[Work]:
         _start_worker(scene, api)
         for flow in FLOWS:
             _deploy(api, flow)
-        yield Work(scene, api)
+        yield Work(scene, api, _start_exporter(scene))
 
 
 def _start_worker(scene: Scene, api: httpx.Client) -> None:
@@ -90,6 +96,39 @@ def _start_worker(scene: Scene, api: httpx.Client) -> None:
         env,
         lambda: bool(ask(api, "/work_pools/pool/workers/filter")),
     )
+
+
+def _start_exporter(scene: Scene) -> str:
+    address = f"127.0.0.1:{free_port()}"
+    env = scene.environment("exporter", "setup", "http") | {
+        "PREFECT_EXPORTER_LISTEN_ADDRESS": address,
+        "PREFECT_EXPORTER_STATE_PATH": str(scene.sandbox.subfolder("exporter") / "state.db"),
+        "PREFECT_EXPORTER_POLL_INTERVAL": "1s",
+        "PREFECT_EXPORTER_TERMINAL_SPANS": "true",
+        "PREFECT_EXPORTER_TERMINAL_SPANS_AFTER": "1s",
+    }
+    program = [sys.executable, "-m", "prefect_exporter", "serve"]
+    scene.start("exporter", program, env, answers_at(f"http://{address}/readyz"))
+    return f"http://{address}"
+
+
+def _own_spans(work: Work) -> float:
+    """Return of how many runs the exporter has found that they sent their spans themselves."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(httpx.get(f"{work.exporter_url}/metrics").text)
+        for sample in family.samples
+        if sample.name == "prefect_exporter_terminal_spans_total"
+        and sample.labels["result"] == "own_span"
+    )
+
+
+def _doubled(work: Work) -> list[str]:
+    """Return the names of spans that arrived twice, from this test or any other."""
+    found = Counter(
+        (span.trace_id, span.span_id, span.name) for span in work.scene.receiver.spans()
+    )
+    return [name for (_, _, name), times in found.items() if times > 1]
 
 
 def _deploy(api: httpx.Client, flow: str) -> None:
@@ -119,7 +158,7 @@ def test_worker_runs_a_deployment(work: Work) -> None:
         "prefect.parameter.type.value": "int",
     }
 
-    assert "flow child Completed\n  task step Completed" == otlp_receiver.tree(spans)
+    assert TREES["worker"].tree == TREES["worker"].draw(spans)
     assert "CONSUMER" == flow.kind
     assert "" == flow.parent_id
     assert told == {name: flow.attributes.get(name) for name in told}
@@ -133,32 +172,21 @@ def test_run_belongs_to_the_request_that_asked_for_it(work: Work, how: str) -> N
     work.scene.start(service, command("setup", "deployed_flows", "trigger", how), env)
     spans = work.scene.spans_of(service, root="POST /orders", count=3)
 
-    assert (
-        "POST /orders UNSET\n  flow child Completed\n    task step Completed"
-        == otlp_receiver.tree(spans)
-    )
+    assert TREES["request"].tree == TREES["request"].draw(spans)
 
 
 def test_run_deployment_in_a_flow(work: Work) -> None:
     """The child of `run_deployment` is within the flow that called it."""
     spans = work.trace_of(work.start_run("parent"), 3)
 
-    assert (
-        "flow parent Completed\n  flow child Completed\n    task step Completed"
-        == otlp_receiver.tree(spans)
-    )
+    assert TREES["flow-calls"].tree == TREES["flow-calls"].draw(spans)
 
 
 def test_run_deployment_in_a_task(work: Work) -> None:
     """The child of `run_deployment` is within the task that called it, not beside it."""
     spans = work.trace_of(work.start_run("parent-task"), 4)
 
-    assert (
-        "flow parent-task Completed\n"
-        "  task asks_for_child Completed\n"
-        "    flow child Completed\n"
-        "      task step Completed"
-    ) == otlp_receiver.tree(spans)
+    assert TREES["task-calls"].tree == TREES["task-calls"].draw(spans)
 
 
 def test_scheduled_run_belongs_to_who_scheduled_it(work: Work) -> None:
@@ -193,13 +221,7 @@ def test_suspended_run_is_resumed_in_its_trace(work: Work) -> None:
     work.wait_for_state(run_id, "COMPLETED", "FAILED", "CRASHED")
     spans = work.trace_of(run_id, 5)
 
-    assert (
-        "flow suspended Suspended\n"
-        "  task step Completed\n"
-        "  flow suspended Completed\n"
-        "    task step Completed\n"
-        "    task step Completed"
-    ) == otlp_receiver.tree(spans)
+    assert TREES["suspended"].tree == TREES["suspended"].draw(spans)
 
 
 def _busy(work: Work, folder: Path) -> tuple[str, int]:
@@ -213,22 +235,18 @@ def _busy(work: Work, folder: Path) -> tuple[str, int]:
 
 
 def test_sigterm_loses_no_span(work: Work, tmp_path: Path) -> None:
-    """An evicted run's spans arrive, though the signal ends the process at once."""
+    """An evicted run's spans arrive, though the signal ends the process at once; once each."""
+    known = _own_spans(work)
     run_id, pid = _busy(work, tmp_path)
     os.kill(pid, signal.SIGTERM)
     work.wait_for_state(run_id, "CRASHED")
     spans = work.trace_of(run_id, 3)
 
-    assert (
-        "flow sleeper Crashed !TerminationSignal\n"
-        "  task step Completed\n"
-        "  task long_step Crashed !TerminationSignal"
-    ) == otlp_receiver.tree(spans)
-    assert {"infrastructure"} == {
-        span.attributes["prefect.error.category"]
-        for span in spans
-        if "prefect.error.category" in span.attributes
-    }
+    assert TREES["sigterm"].tree == TREES["sigterm"].draw(spans)
+
+    wait_until(lambda: _own_spans(work) > known, within=60, what="the exporter's judgement")
+
+    assert [] == _doubled(work)
 
 
 def test_cancelled_run_says_so(work: Work, tmp_path: Path) -> None:
@@ -237,28 +255,45 @@ def test_cancelled_run_says_so(work: Work, tmp_path: Path) -> None:
     ask(work.api, f"/flow_runs/{run_id}/set_state", state={"type": "CANCELLING"})
     work.wait_for_state(run_id, "CANCELLED")
     spans = work.trace_of(run_id, 3)
-    flow = next(span for span in spans if span.name == "flow sleeper")
 
-    assert ("CANCELLED", "Cancelled", "cancelled") == (
-        flow.attributes["prefect.state.type"],
-        flow.attributes["prefect.state.name"],
-        flow.attributes["prefect.error.category"],
-    )
+    assert TREES["cancelled"].tree == TREES["cancelled"].draw(spans)
     assert "true" == work.run(run_id)["labels"]["__OTEL_SPAN_ENDED"]
 
 
-def test_sigkill_leaves_what_the_exporter_needs(work: Work, tmp_path: Path) -> None:
-    """A killed process sends no span of its run; the record tells which one is missing."""
+def test_killed_run_has_its_span_from_the_exporter(work: Work, tmp_path: Path) -> None:
+    """A killed process sends no span of its run; the exporter does, and of that run alone."""
     run_id, pid = _busy(work, tmp_path)
-    task = work.trace_of(run_id, 1)[0]
+    assert ["task step"] == [span.name for span in work.trace_of(run_id, 1)]
     os.kill(pid, signal.SIGKILL)
     work.wait_for_state(run_id, "CRASHED")
-    labels = work.run(run_id)["labels"]
+    spans = work.trace_of(run_id, 2)
 
-    assert ["00", task.trace_id, task.parent_id] == labels["__OTEL_TRACEPARENT"].split("-")[:3]
-    assert "" == labels["__OTEL_PARENT_SPAN_ID"]
-    assert "__OTEL_SPAN_ENDED" not in labels
-    assert ["task step"] == [span.name for span in work.trace_of(run_id, 1)]
+    assert TREES["sigkill"].tree == TREES["sigkill"].draw(spans)
+
+
+def test_sampler_decides_for_all_processes(work: Work) -> None:
+    """Where the process that asks for a run does not sample, no other makes spans of it."""
+    env = work.scene.environment("unsampled", "setup", "http") | {
+        "OTEL_TRACES_SAMPLER": "always_off"
+    }
+    before = {run["id"] for run in ask(work.api, "/flow_runs/filter")}
+    work.scene.start("unsampled", command("setup", "deployed_flows", "trigger", "client"), env)
+    wait_until(
+        lambda: bool({run["id"] for run in ask(work.api, "/flow_runs/filter")} - before),
+        within=60,
+        what="the run",
+    )
+    (run_id,) = {run["id"] for run in ask(work.api, "/flow_runs/filter")} - before
+    work.wait_for_state(run_id, "COMPLETED")
+    after = work.start_run("child")
+    work.trace_of(after, 2)
+
+    assert work.run(run_id)["labels"]["__OTEL_TRACEPARENT"].endswith(("-00", "-02"))
+    assert [] == [
+        span.name
+        for span in work.scene.receiver.spans()
+        if span.attributes.get("prefect.flow_run.id") == run_id
+    ]
 
 
 def test_served_flow_is_traced(work: Work) -> None:
@@ -272,7 +307,7 @@ def test_served_flow_is_traced(work: Work) -> None:
     spans = work.scene.spans_of("served", root="flow child", count=2)
     server.stop()
 
-    assert "flow child Completed\n  task step Completed" == otlp_receiver.tree(spans)
+    assert TREES["serve"].tree == TREES["serve"].draw(spans)
 
 
 def test_background_tasks_are_in_the_trace_of_who_delayed_them(work: Work) -> None:
@@ -284,10 +319,4 @@ def test_background_tasks_are_in_the_trace_of_who_delayed_them(work: Work) -> No
     spans = work.scene.spans_of("delays", root="flow delays", count=5)
     worker.stop()
 
-    assert (
-        "flow delays Completed\n"
-        "  task background Completed\n"
-        "    task step Completed\n"
-        "  task background_without_parameters Completed\n"
-        "    task step Completed"
-    ) == otlp_receiver.tree(spans, by_start=False)
+    assert TREES["background"].tree == TREES["background"].draw(spans, by_start=False)
