@@ -27,6 +27,8 @@ from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 
 from prefect_instrumentation._clients import activate_clients, deactivate_clients
+from prefect_instrumentation._prefect import uninstrument
+from prefect_instrumentation._setup import instrument
 from web_apps import Recorder, own_header
 
 
@@ -126,6 +128,13 @@ def test_users_requests_carry_trace_and_baggage(
     assert "tenant=acme" == headers["baggage"]
 
 
+@pytest.fixture(name="instrumented")
+def _instrumented(recorder: Recorder) -> Iterator[None]:
+    instrument(tracer_provider=recorder.provider)
+    yield
+    uninstrument()
+
+
 def ask_prefect(address: str) -> None:
     """Let both of Prefect's clients talk to their API."""
 
@@ -138,6 +147,7 @@ def ask_prefect(address: str) -> None:
         client.hello()
 
 
+@pytest.mark.usefixtures("instrumented")
 @pytest.mark.parametrize("by", ["us", "another"])
 def test_prefects_own_requests_make_no_spans(
     recorder: Recorder, listener: Listener, by: str
@@ -203,22 +213,31 @@ def test_instrumented_libraries_are_not_instrumented_again(
     assert [] == caplog.records
 
 
-def test_deactivation_restores_everything(recorder: Recorder, listener: Listener) -> None:
-    """Afterwards nothing is traced, and Prefect's clients are as they were."""
-    clients = (PrefectHttpxAsyncClient, PrefectHttpxSyncClient)
-    before = [id(vars(client)["send"]) for client in clients]
+def test_deactivation_ends_the_spans_of_requests(recorder: Recorder, listener: Listener) -> None:
+    """Afterwards no request is traced."""
     activate_clients(recorder.provider, environ={})
-    changed = [id(vars(client)["send"]) for client in clients]
 
     deactivate_clients()
     for send in SENDERS:
         send(listener.address)
 
-    assert set(before).isdisjoint(changed)
-    assert before == [id(vars(client)["send"]) for client in clients]
     assert () == recorder.ended
 
 
+def test_uninstrumented_prefect_sends_as_before(recorder: Recorder) -> None:
+    """Prefect's clients are changed while Prefect is instrumented, and are then as they were."""
+    uninstrument()
+    clients = (PrefectHttpxAsyncClient, PrefectHttpxSyncClient)
+    before = [id(vars(client)["send"]) for client in clients]
+    instrument(tracer_provider=recorder.provider)
+    changed = [id(vars(client)["send"]) for client in clients]
+    uninstrument()
+
+    assert set(before).isdisjoint(changed)
+    assert before == [id(vars(client)["send"]) for client in clients]
+
+
+@pytest.mark.usefixtures("instrumented")
 def test_errors_of_prefects_requests_pass_unchanged(recorder: Recorder) -> None:
     """A refused connection to the API raises what it raises without us, and leaves no span."""
     activate_clients(recorder.provider, environ={})

@@ -1,7 +1,7 @@
 """Requests that flows send: traced by OpenTelemetry's instrumentations, where they are installed.
 
 Prefect talks to its own API through httpx too. Those requests are the engine's, not the user's:
-they stay as they are, without spans and headers.
+`prefect_instrumentation._prefect.quiet_clients` keeps them as they are.
 
 Call it when the first run starts: importing the instrumentations takes 0.1 s, and by then whoever
 else instruments the libraries, such as `opentelemetry-instrument`, has done so.
@@ -23,7 +23,6 @@ from opentelemetry.instrumentation.environment_variables import (
 from opentelemetry.trace import TracerProvider
 
 from prefect_instrumentation._guard import guarded
-from prefect_instrumentation._prefect import quiet_clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +32,15 @@ class _Library:
     Args:
         name: as `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` has it.
         instrumentor: class in `opentelemetry.instrumentation.<name>`.
-        trigger: module at whose import it is instrumented.
     """
 
     name: str
     instrumentor: str
-    trigger: str
 
 
 LIBRARIES = (
-    _Library("httpx", "HTTPXClientInstrumentor", quiet_clients.MODULE),  # quiet first, traced then
-    _Library("requests", "RequestsInstrumentor", "requests"),
+    _Library("httpx", "HTTPXClientInstrumentor"),
+    _Library("requests", "RequestsInstrumentor"),
 )
 
 _undo: list[Callable[[], object]] = []
@@ -57,8 +54,7 @@ def activate_clients(
     """Make spans of the requests that user code sends by httpx and requests, and headers in them.
 
     This needs `opentelemetry-instrumentation-httpx` and `-requests`. A library that somebody else
-    has instrumented stays so, and one that `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` names stays
-    without; Prefect's own requests make no spans in either case.
+    has instrumented stays so; one that `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` names stays without.
 
     Args:
         tracer_provider: makes the spans in place of the global one.
@@ -70,7 +66,7 @@ def activate_clients(
     for library in LIBRARIES:
         if {library.name, "*"}.isdisjoint(disabled) and library not in _waiting:
             _waiting.add(library)
-            wrapt.register_post_import_hook(_activator(library), library.trigger)
+            wrapt.register_post_import_hook(_activator(library), library.name)
 
 
 def deactivate_clients() -> None:
@@ -82,12 +78,10 @@ def deactivate_clients() -> None:
 
 def _activator(library: _Library) -> Callable[[ModuleType], None]:
     @guarded
-    def activate(module: ModuleType) -> None:
+    def activate(_module: ModuleType) -> None:
         home = f"opentelemetry.instrumentation.{library.name}"
         if library not in _waiting or importlib.util.find_spec(home) is None:
             return
-        if module.__name__ == quiet_clients.MODULE:
-            _undo.extend(quiet_clients.hush(module))
         instrumentor = getattr(importlib.import_module(home), library.instrumentor)()
         if not instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.instrument(tracer_provider=_provider)

@@ -20,7 +20,7 @@ import wrapt
 
 from prefect_instrumentation._driven import adriven, driven
 from prefect_instrumentation._guard import guarded, once
-from prefect_instrumentation._prefect import reading
+from prefect_instrumentation._prefect import quiet_clients, reading
 from prefect_instrumentation._prefect.ending import say_last_words
 from prefect_instrumentation._runs import Observer, Run, RunObserver
 
@@ -51,7 +51,7 @@ def instrument(observer: Observer) -> None:
     if _observer is not None:
         return
     _observer = observer
-    for name in (*ENGINES, *CLIENTS):
+    for name in (*ENGINES, *CLIENTS, *quiet_clients.MODULES):
         if name in _hooked and name in sys.modules:
             patch(sys.modules[name])
         elif name not in _hooked:
@@ -88,6 +88,9 @@ def patch(module: ModuleType) -> None:
     for name in GENERATORS.get(module.__name__, ()):
         drive = adriven if name.endswith("_async") else driven
         _replace(module, name, drive(getattr(module, name), _Steps))
+    if module.__name__ in quiet_clients.MODULES:
+        for owner, name in quiet_clients.noisy(module):
+            _replace(owner, name, quiet_clients.hushed(getattr(owner, name)))
     for name in CLIENTS.get(module.__name__, ()):
         client = getattr(module, name)
         create = "create_flow_run_from_deployment"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import wrapt
-from opentelemetry.instrumentation.utils import suppress_http_instrumentation, unwrap
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
-MODULE = "prefect.client.base"
-CLIENTS = ("PrefectHttpxAsyncClient", "PrefectHttpxSyncClient")
-
-VERSION_CHECK = "check_server_version"
-"""Asks with a bare client, since 3.8; these modules have it by name, the first for all others."""
+CLIENTS = {"prefect.client.base": ("PrefectHttpxAsyncClient", "PrefectHttpxSyncClient")}
 
 VERSION_CHECKERS = (
     "prefect._internal.version_checking",
@@ -24,42 +19,38 @@ VERSION_CHECKERS = (
     "prefect.events.clients",
     "prefect.logging.clients",
 )
+"""Since 3.8 the version is asked for with a bare client; the later ones have it from the first."""
+
+MODULES = (*CLIENTS, VERSION_CHECKERS[0])
 
 
-def hush(module: ModuleType) -> list[Callable[[], object]]:
-    """Make Prefect's clients ask without instrumentation; return what undoes it.
+def noisy(module: ModuleType) -> list[tuple[Any, str]]:
+    """Return owners and names of what sends requests in one of `MODULES`.
 
     Raises:
         AttributeError: this Prefect has no such clients.
     """
-    noisy: list[tuple[Any, str]] = [(getattr(module, client), "send") for client in CLIENTS]
-    noisy += [
-        (checker, VERSION_CHECK)
-        for name in VERSION_CHECKERS
-        if VERSION_CHECK in vars(checker := sys.modules.get(name, module))
-    ]
-    for owner, name in noisy:
-        is_async = inspect.iscoroutinefunction(getattr(owner, name))
-        wrapper: Any = _call_quietly_async if is_async else _call_quietly
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-    return [partial(unwrap, owner, name) for owner, name in noisy]
+    if module.__name__ in CLIENTS:
+        return [(getattr(module, name), "send") for name in CLIENTS[module.__name__]]
+    name = "check_server_version"
+    present = [sys.modules.get(each) for each in VERSION_CHECKERS]
+    return [(each, name) for each in present if each and hasattr(each, name)]
 
 
-def _call_quietly(
-    wrapped: Callable[..., object],
-    _owner: object,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> object:
-    with suppress_http_instrumentation():
-        return wrapped(*args, **kwargs)
+def hushed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function without instrumentation of the requests that it sends."""
+    if inspect.iscoroutinefunction(function):
 
+        @functools.wraps(function)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's own
+            with suppress_http_instrumentation():
+                return await function(*args, **kwargs)
 
-async def _call_quietly_async(
-    wrapped: Callable[..., Awaitable[object]],
-    _owner: object,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> object:
-    with suppress_http_instrumentation():
-        return await wrapped(*args, **kwargs)
+        return call_async
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        with suppress_http_instrumentation():
+            return function(*args, **kwargs)
+
+    return call
