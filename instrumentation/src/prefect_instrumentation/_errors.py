@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from prefect_instrumentation import attributes
 from prefect_instrumentation._runs import StateChange
+from prefect_instrumentation._text import full_type_name
 
 FRAMES = 5
 """How many of the innermost frames tell one failure from another."""
@@ -57,10 +58,7 @@ def describe_state(state: StateChange, function: str) -> Mapping[str, str]:
 
 def type_name(error: BaseException) -> str:
     """Return the full name of the error's class, without `builtins`."""
-    kind = type(error)
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return full_type_name(type(error))
 
 
 def fingerprint(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
+from prefect_instrumentation._text import type_name
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,7 +42,7 @@ def swallow(where: str, error: Exception) -> None:
         "guard",
         "Telemetry is incomplete: %s raised %s. The run is not affected; this is said once.",
         where,
-        type(error).__name__,
+        type_name(type(error)),
     )
 
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk.environment_variables import (
 # A filter hears a logger's own records only, not those of the loggers below it.
 LOGGERS = (
     "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.common._internal",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.proto.http._common",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",

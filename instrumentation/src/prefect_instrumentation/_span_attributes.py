@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import traceback
+from itertools import islice
 
 from opentelemetry.util.types import AttributeValue
 
 from prefect_instrumentation import _errors, _spec
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._runs import Run
+from prefect_instrumentation._text import MAX_NAME, text, type_name
 
 MAX_ITEMS = 32
 """Most tags, and most parameters."""
 
-MAX_TEXT = 256
-"""Most characters of a name or a tag."""
-
-MAX_MESSAGE = 1024
 MAX_STACKTRACE = 16_384
-"""Most characters of an exception's; of a longer stack the end stays, where the error is."""
+"""Most characters of an exception's stack; of a longer one the end stays, where the error is."""
 
 
 def static(run: Run, spec: _spec.Spec | None, correlation_id: str) -> dict[str, AttributeValue]:
@@ -28,13 +26,11 @@ def static(run: Run, spec: _spec.Spec | None, correlation_id: str) -> dict[str, 
         names.CODE_FUNCTION_NAME: _spec.function_name(run.function),
         names.CORRELATION_ID: correlation_id,
     }
-    for name, value in _identity(run):
-        if value:
-            found[name] = value[:MAX_TEXT]
+    found.update({name: text(value, MAX_NAME) for name, value in _identity(run) if value})
     if run.tags:
-        found[names.TAGS] = sorted(tag[:MAX_TEXT] for tag in run.tags)[:MAX_ITEMS]
-    for name in list(run.parameters)[:MAX_ITEMS]:
-        found[names.PARAMETER_TYPE + name[:MAX_TEXT]] = type(run.parameters[name]).__name__
+        found[names.TAGS] = sorted(text(tag, MAX_NAME) for tag in run.tags)[:MAX_ITEMS]
+    for name, value in islice(run.parameters.items(), MAX_ITEMS):
+        found[names.PARAMETER_TYPE + text(name, MAX_NAME)] = type_name(type(value))
     if spec:
         found.update(_spec.attributes_of(spec, run.parameters))
     return found
@@ -43,17 +39,13 @@ def static(run: Run, spec: _spec.Spec | None, correlation_id: str) -> dict[str, 
 def exception(error: BaseException) -> dict[str, AttributeValue]:
     """Return the attributes of an exception's event; a hostile `__str__` costs the message."""
     try:
-        message = str(error)[:MAX_MESSAGE]
-    except Exception:  # noqa: BLE001 - the user's own class may do anything
-        message = ""
-    try:
         stack = "".join(traceback.format_exception(error))[-MAX_STACKTRACE:]
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - the user's own class may do anything
         stack = ""
     return {
         names.EXCEPTION_TYPE: _errors.type_name(error),
-        names.EXCEPTION_MESSAGE: message,
-        names.EXCEPTION_STACKTRACE: stack,
+        names.EXCEPTION_MESSAGE: text(error),
+        names.EXCEPTION_STACKTRACE: text(stack, MAX_STACKTRACE),
     }
 
 

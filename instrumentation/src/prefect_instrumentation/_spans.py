@@ -15,6 +15,7 @@ from prefect_instrumentation import __version__, _correlation, _errors, _propaga
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
 from prefect_instrumentation._span_attributes import exception, static
+from prefect_instrumentation._text import MAX_NAME, text
 
 CANCELLED = "CANCELLED"
 FAILING = frozenset({"FAILED", "CRASHED", CANCELLED, "CANCELLING"})
@@ -54,7 +55,9 @@ class SpanObserver:
         spec = _traced.spec_of(run.function)
         correlation_id = _correlation_of(run)
         span = tracer.start_span(
-            spec.name if spec and spec.name else f"{run.kind} {run.task or run.flow}",
+            spec.name
+            if spec and spec.name
+            else text(f"{run.kind} {run.task or run.flow}", MAX_NAME),
             context=context,
             kind=SpanKind.CONSUMER if _is_consumed(run) else SpanKind.INTERNAL,
             links=links,
@@ -189,7 +192,7 @@ class RunSpan:
     def renamed(self, name: str) -> None:
         """Correct the run's name; the span's own does not hold it."""
         key = names.TASK_RUN_NAME if self._run.kind == "task" else names.FLOW_RUN_NAME
-        self._span.set_attribute(key, name)
+        self._span.set_attribute(key, text(name, MAX_NAME))
 
     def ended(self, outcome: Outcome) -> None:
         """Say how the run ended, and end the span."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import operator
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opentelemetry.util.types import AttributeValue
 
 from prefect_instrumentation import attributes as names
+from prefect_instrumentation._text import MAX_NAME, text
 
 MAX_PARAMETER = 256
 """Most characters of a recorded parameter."""
-
-MAX_TEXT = 1024
-"""Most characters of any other text."""
 
 MAX_ITEMS = 128
 """Most items of a list."""
@@ -54,13 +51,13 @@ def spec_of(function: object) -> Spec | None:
 
 def function_name(function: object) -> str:
     """Return a function's full name, such as `shop.flows.load`."""
-    module = getattr(function, "__module__", None) or ""
+    module = text(getattr(function, "__module__", None) or "", MAX_NAME)
     return f"{module}.{qualified_name(function)}".lstrip(".")
 
 
 def qualified_name(function: object) -> str:
     """Return a function's name within its module, such as `Shop.load`."""
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
+    return text(getattr(function, "__qualname__", type(function).__qualname__), MAX_NAME)
 
 
 def attributes_of(spec: Spec, parameters: Mapping[str, object]) -> dict[str, AttributeValue]:
@@ -92,18 +89,6 @@ def attribute_value(value: object) -> AttributeValue:
     return items
 
 
-def text(value: object, limit: int = MAX_TEXT) -> str:
-    """Return a value as valid Unicode of at most `limit` characters, whatever it does."""
-    try:
-        if isinstance(value, list | tuple | set | frozenset | dict | bytes | bytearray):
-            raw = _repr.repr(value)
-        else:
-            raw = value if isinstance(value, str) else str(value)
-        return raw[:limit].encode("utf-8", "replace").decode()
-    except Exception:  # noqa: BLE001 - the user's own class may do anything
-        return f"<{type(value).__name__[:limit]}>"
-
-
 def _scalar(value: object) -> bool | int | float | str:
     if isinstance(value, bool):
         return value
@@ -117,16 +102,3 @@ def _scalar(value: object) -> bool | int | float | str:
     except Exception:  # noqa: BLE001 - as above
         return text(value)
     return number if abs(number) <= MAX_INTEGER else text(value)
-
-
-def _bounded_repr() -> reprlib.Repr:
-    shortener = reprlib.Repr()
-    shortener.maxlevel = 2
-    shortener.maxlist = shortener.maxtuple = shortener.maxset = shortener.maxfrozenset = 32
-    shortener.maxdict = 32
-    shortener.maxstring = shortener.maxother = 64
-    return shortener
-
-
-_repr = _bounded_repr()
-"""Writes out few items of a container, since a parameter may well be all of a table."""

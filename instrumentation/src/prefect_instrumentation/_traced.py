@@ -27,8 +27,8 @@ from prefect_instrumentation._spec import (
     function_name,
     qualified_name,
     spec_of,
-    text,
 )
+from prefect_instrumentation._text import text
 
 __all__ = [
     "Running",

@@ -9,6 +9,7 @@ whatever happened. A seam that a version of Prefect lacks stays native, with one
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,7 @@ from prefect_instrumentation._driven import adriven, driven
 from prefect_instrumentation._guard import guarded, once
 from prefect_instrumentation._prefect import quiet_clients, reading
 from prefect_instrumentation._prefect.ending import say_last_words
+from prefect_instrumentation._prefect.labelling import Labelling
 from prefect_instrumentation._runs import Observer, Run, RunObserver
 
 ENGINES = {
@@ -34,8 +36,7 @@ GENERATORS = {
 }
 CLIENTS = {"prefect.client.orchestration": ("PrefectClient", "SyncPrefectClient")}
 
-_LABELS_LOST = "The labels of a flow run were not stored (%s): other processes may lose its trace."
-
+_labelling = Labelling()
 _observer: Observer | None = None
 _undo: list[Callable[[], None]] = []
 _hooked: set[str] = set()
@@ -142,10 +143,7 @@ class EngineTelemetry:
     def start_span(self, run: Any, client: Any, parameters: Any = None) -> None:  # noqa: ANN401
         """Begin; the labels of a flow run go to the server, those of a task run with its events."""
         if labels := self._begin(run):
-            try:
-                client.update_flow_run_labels(run.id, labels)
-            except Exception as error:  # noqa: BLE001 - a flow is worth more than its labels
-                once("labels", _LABELS_LOST, type(error).__name__)
+            _labelling.store(client, run.id, labels)
 
     async def async_start_span(
         self,
@@ -155,10 +153,7 @@ class EngineTelemetry:
     ) -> None:
         """Begin, in an asynchronous engine."""
         if labels := self._begin(run):
-            try:
-                await client.update_flow_run_labels(run.id, labels)
-            except Exception as error:  # noqa: BLE001 - as above
-                once("labels", _LABELS_LOST, type(error).__name__)
+            await _labelling.store_async(client.update_flow_run_labels, run.id, labels)
 
     @guarded
     def update_state(self, new_state: Any) -> None:  # noqa: ANN401
@@ -298,13 +293,26 @@ def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _labelled(original: Callable[..., Any]) -> Callable[..., Any]:
+    # Users' tests ask of a client's method whether it is a coroutine function.
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def create_async(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            return await original(self, *args, **_with_outgoing(kwargs))
+
+        return create_async
+
     @functools.wraps(original)
     def create(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        if _observer and (labels := guarded(_observer.outgoing)()):
-            kwargs["labels"] = {**(kwargs.get("labels") or {}), **labels}
-        return original(self, *args, **kwargs)
+        return original(self, *args, **_with_outgoing(kwargs))
 
     return create
+
+
+def _with_outgoing(kwargs: dict[str, Any]) -> dict[str, Any]:
+    if _observer and (labels := guarded(_observer.outgoing)()):
+        return {**kwargs, "labels": {**(kwargs.get("labels") or {}), **labels}}
+    return kwargs
 
 
 @guarded

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prefect_instrumentation._runs import Outcome, Run, StateChange
-
-MAX_MESSAGE = 1024
-"""Most characters of a state's message that are kept."""
+from prefect_instrumentation._text import MAX_NAME, text
 
 # Everything here is called from an engine, so Prefect's modules are there; importing them at the
 # top would import Prefect with this package.
@@ -24,7 +22,7 @@ def run(engine: Any, record: Any) -> Run:  # noqa: ANN401 - one of four engines,
 def state(of: Any) -> StateChange:  # noqa: ANN401 - prefect.states.State
     """Return a state's type, name and bounded message."""
     kind = of.type.value
-    return StateChange(kind, of.name or kind, (of.message or "")[:MAX_MESSAGE])
+    return StateChange(kind, text(of.name or kind, MAX_NAME), text(of.message or ""))
 
 
 def outcome(engine: Any, error: BaseException | None) -> Outcome:  # noqa: ANN401
@@ -39,8 +37,9 @@ def outcome(engine: Any, error: BaseException | None) -> Outcome:  # noqa: ANN40
     known = state(last)
     if _is_signal(error):
         return Outcome(known, record.run_count, None)
-    if error is not None and not last.is_final() and _is_cancelled_by_runner(error):
-        # The runner, which has asked for this, sets the state when the process is gone.
+    if error is not None and not last.is_final() and _is_cancelled_by_runner():
+        # The runner, which has asked for this, sets the state when the process is gone. Where it
+        # means to run the flow again elsewhere, it says so instead, and the state stays.
         known = StateChange("CANCELLED", "Cancelled", "Flow run was cancelled.")
     raised = getattr(engine, "_raised", None)
     if isinstance(raised, BaseException):
@@ -171,5 +170,9 @@ def _is_signal(error: BaseException | None) -> bool:
     return isinstance(error, PrefectSignal)
 
 
-def _is_cancelled_by_runner(error: BaseException) -> bool:
-    return kills(error) or type(error).__name__ == "CancelledError"
+def _is_cancelled_by_runner() -> bool:
+    try:
+        from prefect._internal.control_listener import get_intent  # noqa: PLC0415
+    except ImportError:  # before 3.6 an engine sets a final state, whatever the signal means
+        return False
+    return get_intent() == "cancel"
