@@ -28,7 +28,7 @@ PAGES = sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "migration.md"
 HEADING = re.compile(r"^### (`.*`)$")
 COLUMNS = ["Metric", "Type", "Labels", "Meaning", "Asks", "Every", "Stability"]
 # Packages, which are called like metrics.
-PACKAGES = {"prefect_exporter", "prefect_instrumentation"}
+PACKAGES = {"prefect_exporter", "prefect_instrumentation", "prefect_test_harness"}
 
 
 @dataclass(frozen=True)

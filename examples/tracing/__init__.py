@@ -1,0 +1,1 @@
+"""Flows whose traces say more, and who starts them; `docs/tracing.md` quotes these files."""
