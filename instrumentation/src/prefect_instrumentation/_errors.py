@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import sys
 import traceback
+from collections import deque
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from prefect_instrumentation import attributes
 from prefect_instrumentation._runs import StateChange
-from prefect_instrumentation._text import full_type_name
+from prefect_instrumentation._text import full_type_name, module_name
 
 FRAMES = 5
 """How many of the innermost frames tell one failure from another."""
-
-_ENGINE = ("/prefect/", "/prefect_instrumentation/", "\\prefect\\", "\\prefect_instrumentation\\")
 
 _CLIENTS = frozenset(
     (
@@ -66,11 +67,12 @@ def fingerprint(error: BaseException) -> str:
 
     Neither message nor line numbers count, nor folders, since workers clone code into new ones.
     """
-    frames = traceback.StackSummary.extract(
-        traceback.walk_tb(error.__traceback__), lookup_lines=False
-    )
-    own = [frame for frame in frames if not any(part in frame.filename for part in _ENGINE)]
-    places = [f"{PurePath(frame.filename).name}:{frame.name}" for frame in own[-FRAMES:]]
+    # Read past whatever a class of the user's has under that name.
+    raised_at = BaseException.__dict__["__traceback__"].__get__(error)
+    engine = _engine_folders()
+    codes = (frame.f_code for frame, _ in traceback.walk_tb(raised_at))
+    own = deque((code for code in codes if not code.co_filename.startswith(engine)), FRAMES)
+    places = [f"{PurePath(code.co_filename).name}:{code.co_name}" for code in own]
     return _digest([type_name(error), *places])
 
 
@@ -78,15 +80,7 @@ def category(error: BaseException | None, state: StateChange | None) -> str:
     """Return whose the failure is: user_code, timeout, infrastructure, cancelled or upstream."""
     if state is not None and (known := _of_state(state)):
         return known
-    if isinstance(error, asyncio.CancelledError):
-        return "cancelled"
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if error is not None and (isinstance(error, MemoryError) or not isinstance(error, Exception)):
-        return "infrastructure"
-    if error is not None and _is_upstream(error):
-        return "upstream"
-    return "user_code"
+    return "user_code" if error is None else _of_type(type(error))
 
 
 def _of_state(state: StateChange) -> str:
@@ -102,10 +96,27 @@ def _of_state(state: StateChange) -> str:
     return ""
 
 
-def _is_upstream(error: BaseException) -> bool:
-    return isinstance(error, ConnectionError) or any(
-        kind.__module__.partition(".")[0] in _CLIENTS for kind in type(error).__mro__
+def _of_type(kind: type[BaseException]) -> str:
+    if issubclass(kind, asyncio.CancelledError):
+        return "cancelled"
+    if issubclass(kind, TimeoutError):
+        return "timeout"
+    if issubclass(kind, MemoryError) or not issubclass(kind, Exception):
+        return "infrastructure"
+    return "upstream" if _is_of_client(kind) else "user_code"
+
+
+def _is_of_client(kind: type[BaseException]) -> bool:
+    bases: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return issubclass(kind, ConnectionError) or any(
+        module_name(base).partition(".")[0] in _CLIENTS for base in bases
     )
+
+
+def _engine_folders() -> tuple[str, ...]:
+    """Return where Prefect's code and ours are, which are in every run's stack."""
+    files = [getattr(sys.modules.get("prefect"), "__file__", None), __file__]
+    return tuple(f"{Path(file).parent}{os.sep}" for file in files if file)
 
 
 def _digest(parts: list[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from opentelemetry import baggage, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -62,23 +62,31 @@ def from_labels(labels: Mapping[str, object]) -> Context | None:
     if not parent:
         return None
     carrier = {"traceparent": parent, "tracestate": _text(labels, TRACESTATE, MAX_HEADER)}
-    context = _trace_context.extract(carrier, get_current())
-    if not trace.get_current_span(context).get_span_context().is_remote:
+    span = trace.get_current_span(_trace_context.extract(carrier, Context()))
+    if not span.get_span_context().is_valid:
         return None
+    context = trace.set_span_in_context(span)
     if carried := _text(labels, BAGGAGE, MAX_BAGGAGE):
         context = _baggage.extract({"baggage": carried}, context)
     return context
 
 
 def _bounded_baggage(context: Context | None) -> str:
-    if not baggage.get_all(context):
-        return ""
-    carrier: dict[str, str] = {}
-    _baggage.inject(carrier, context)
-    entries = carrier.get("baggage", "").split(",")
+    entries = [_entry(name, value) for name, value in baggage.get_all(context).items()]
+    entries = [entry for entry in entries if entry]
     while entries and len(",".join(entries)) > MAX_BAGGAGE:
         entries.pop()
     return ",".join(entries)
+
+
+def _entry(name: str, value: object) -> str:
+    """Return an entry as the header has it; "" for one that is no text."""
+    carrier: dict[str, str] = {}
+    try:
+        _baggage.inject(carrier, baggage.set_baggage(name, value, Context()))
+    except UnicodeEncodeError:
+        return ""
+    return carrier.get("baggage", "")
 
 
 def _text(labels: Mapping[str, object], key: str, limit: int) -> str:

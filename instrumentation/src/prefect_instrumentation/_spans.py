@@ -159,8 +159,8 @@ class RunSpan:
     def labels(self) -> Mapping[str, str]:
         """A task run's own span; of a flow run also what only its record can carry on."""
         span = self._span.get_span_context()
-        if not span.is_valid:
-            return {}
+        if not span.is_valid or f"{span.span_id:016x}" == self._parent_id:
+            return {}  # without an SDK the span of a run is its parent's
         if self._run.kind == "task":
             return {_propagation.TRACEPARENT: _propagation.traceparent(span)}
         labels = self._surroundings.labels()
@@ -179,6 +179,8 @@ class RunSpan:
 
     def changed(self, state: StateChange) -> None:
         """Add an event, named as the state; `AwaitingRetry` and `Retrying` are retries."""
+        if not self._span.is_recording():
+            return
         event: dict[str, AttributeValue] = {names.STATE_TYPE: state.type}
         if state.message:
             event[names.STATE_MESSAGE] = state.message
@@ -187,7 +189,8 @@ class RunSpan:
     def raised(self, error: BaseException) -> None:
         """Add the event of an exception."""
         self._seen = error
-        self._span.add_event("exception", exception(error))
+        if self._span.is_recording():
+            self._span.add_event("exception", exception(error))
 
     def renamed(self, name: str) -> None:
         """Correct the run's name; the span's own does not hold it."""

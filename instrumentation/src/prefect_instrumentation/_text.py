@@ -37,10 +37,17 @@ def type_name(kind: type) -> str:
 
 def full_type_name(kind: type) -> str:
     """Return a class' name with its module's, which is left out if it is `builtins`."""
-    module = type.__dict__["__module__"].__get__(kind)
-    if not isinstance(module, str) or module == "builtins":
-        return type_name(kind)
-    return f"{text(module, MAX_NAME)}.{type_name(kind)}"
+    module = module_name(kind)
+    return type_name(kind) if module in ("", "builtins") else f"{module}.{type_name(kind)}"
+
+
+def module_name(kind: type) -> str:
+    """Return the name of a class' module, bounded; "" where it has none."""
+    try:
+        module = type.__dict__["__module__"].__get__(kind)
+    except Exception:  # noqa: BLE001 - as above
+        return ""
+    return text(module, MAX_NAME) if isinstance(module, str) else ""
 
 
 def _bounded_repr() -> reprlib.Repr:
