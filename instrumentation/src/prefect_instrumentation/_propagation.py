@@ -72,11 +72,15 @@ def from_labels(labels: Mapping[str, object]) -> Context | None:
 
 
 def _bounded_baggage(context: Context | None) -> str:
-    entries = [_entry(name, value) for name, value in baggage.get_all(context).items()]
-    entries = [entry for entry in entries if entry]
-    while entries and len(",".join(entries)) > MAX_BAGGAGE:
-        entries.pop()
-    return ",".join(entries)
+    """Return the first entries, as many as there is room for."""
+    carried = ""
+    for name, value in baggage.get_all(context).items():
+        entry = _entry(name, value)
+        longer = f"{carried},{entry}" if carried and entry else carried or entry
+        if len(longer) > MAX_BAGGAGE:
+            break
+        carried = longer
+    return carried
 
 
 def _entry(name: str, value: object) -> str:

@@ -184,19 +184,21 @@ class EngineTelemetry:
         """
         if self._error is None or isinstance(self._error, Exception):
             return
+        run, engine = self._run, self._engine
         self.finish(self._error)
-        run = self._run
         if run and run.kind == "flow" and not run.in_process and reading.kills(self._error):
-            say_last_words(self._observer, self._engine)
+            say_last_words(self._observer, engine)
 
     @guarded
     def finish(self, error: BaseException | None) -> None:
         """End the run, once."""
         watch, self._watch = self._watch, None
+        # Parameters and results are to go with the engine, and not when cycles are looked for.
+        engine, self._engine = self._engine, None
         if watch is None:
             return
         try:
-            watch.ended(reading.outcome(self._engine, self._error or error))
+            watch.ended(reading.outcome(engine, self._error or error))
         finally:
             if self._current:
                 self._current = False
