@@ -1,7 +1,9 @@
-"""Flows under telemetry that fails, one part of it at a time: `python -m hostile_tracing PLAY ...`.
+"""Flows under telemetry that fails: `python -m hostile_tracing OUT PLAY ...`.
 
-Each play runs the same flows, and prints what they gave, said and raised as one line of JSON. A
-play is `off`, or a part of OpenTelemetry or of an observer that raises, such as `span.end`.
+Each play runs the same flows; what they gave, said and left behind is written to OUT as JSON.
+A play is `off`, or the one part of telemetry that raises, such as `span.end`, with another error
+than usual behind it: `observer.changed!SystemExit`. `values` are other flows, which are hostile to
+telemetry that works, and `values-off` the same flows without.
 """
 
 # ruff: noqa: D103 - flows and tasks have the names that their runs show
@@ -14,96 +16,256 @@ import json
 import logging
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import Any
+import traceback
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
 
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from prefect import flow, get_run_logger, tags, task
-from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run as current_flow_run
 from prefect.runtime import task_run as current_task_run
 
+from hostile_telemetry import OBSERVER, Broken, HostileObserver, HostileProvider, Switch
 from prefect_instrumentation import _prefect, _setup
-from prefect_instrumentation._runs import Run
 
-OBSERVER = (
-    *("started", "outgoing", "flush", "labels", "resumed", "suspended"),
-    *("changed", "raised", "renamed", "ended"),
-)
-"""What Prefect's engines call."""
+ELSEWHERE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|0x[0-9a-f]+|http://\S+")
+"""What differs between any two runs of a flow."""
 
-PROVIDER = (
-    *("provider.get_tracer", "tracer.start_span", "span.is_recording", "span.set_attributes"),
-    *("span.set_attribute", "span.add_event", "span.set_status", "span.get_span_context"),
-    "span.end",
-)
-"""What an observer of ours calls."""
-
-REFUSED = ValueError("no such customer")
-"""The very object that a task raises, and that its caller catches."""
+RAISED: list[ValueError] = []
+"""The very objects that tasks have raised: their callers have to catch the same."""
 
 
-class Broken(Exception):
-    """Raised by telemetry."""
+def refused() -> ValueError:
+    RAISED.append(ValueError("no such customer"))
+    return RAISED[-1]
 
 
-class Switch:
-    """Says which part raises, and counts how often it did."""
-
-    def __init__(self, part: str, error: type[BaseException] = Broken) -> None:
-        self.part = part
-        self.hits = 0
-        self._error = error
-
-    def reach(self, part: str) -> None:
-        """Raise if this is the part."""
-        if part == self.part:
-            self.hits += 1
-            raise self._error(part)
+@task(task_run_name="step-{value}")
+def step(value: int) -> int:
+    get_run_logger().info("value %s", value)
+    return value
 
 
-class Hostile:
-    """Stands before an object of OpenTelemetry's, one method of which raises."""
-
-    def __init__(self, inner: Any, kind: str, switch: Switch) -> None:  # noqa: ANN401 - of three
-        self._inner = inner
-        self._kind = kind
-        self._switch = switch
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method of the inner one
-        found = getattr(self._inner, name)
-        if name.startswith("_") or not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-            self._switch.reach(f"{self._kind}.{name}")
-            return self._wrapped(name, found(*args, **kwargs))
-
-        return call
-
-    def _wrapped(self, name: str, result: object) -> object:
-        if name == "get_tracer":
-            return Hostile(result, "tracer", self._switch)
-        if name == "start_span":
-            return HostileSpan(result, self._switch)
-        return result
+@task(task_run_name="flaky", retries=1)
+def flaky() -> int:
+    if current_task_run.run_count == 1:
+        raise ConnectionError("no route")
+    return int(current_task_run.run_count)
 
 
-class HostileSpan(trace.Span):
-    """A span one method of which raises."""
-
-    def __init__(self, inner: Any, switch: Switch) -> None:  # noqa: ANN401 - the SDK's
-        self._hostile = Hostile(inner, "span", switch)
+@task(task_run_name="broken")
+def broken() -> None:
+    raise refused()
 
 
-def _method(name: str) -> Callable[..., Any]:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - a span's
-        return getattr(self._hostile, name)(*args, **kwargs)
-
-    return call
+@task(task_run_name="counted")
+def counted(count: int) -> Generator[int]:
+    yield from range(count)
 
 
-for _name in HostileSpan.__abstractmethods__:
-    setattr(HostileSpan, _name, _method(_name))
-HostileSpan.__abstractmethods__ = frozenset()
+@flow(flow_run_name="inner")
+def inner() -> list[int]:
+    return list(counted(2))
+
+
+def same_error() -> bool:
+    """Return whether what a task raised is what its caller catches."""
+    try:
+        broken()
+    except ValueError as error:
+        return error is RAISED[-1]
+    return False
+
+
+@flow(flow_run_name="busy", log_prints=True)
+def busy() -> list[object]:
+    print("hello")
+    done = [step(1), step.submit(2).result(), flaky(), inner(), same_error()]
+    return [*done, broken(return_state=True).type.value]
+
+
+@flow(flow_run_name="again", retries=1)
+def again() -> int:
+    """Fail at the first attempt."""
+    if current_flow_run.run_count == 1:
+        raise RuntimeError("once more")
+    return int(current_flow_run.run_count)
+
+
+@task(task_run_name="async-step-{value}", retries=1)
+async def async_step(value: int) -> int:
+    get_run_logger().info("value %s", value)
+    await asyncio.sleep(0)
+    if current_task_run.run_count == 1:
+        raise ConnectionError("no route")
+    return value
+
+
+@task(task_run_name="async-broken")
+async def async_broken() -> None:
+    raise refused()
+
+
+@flow(flow_run_name="async-counted")
+async def async_counted(count: int) -> AsyncGenerator[int]:
+    for number in range(count):
+        yield await async_step(number)
+
+
+@flow(flow_run_name="async-busy")
+async def async_busy() -> list[object]:
+    """Fail in the end, by what a task has raised."""
+    done: list[object] = [await async_step(5), [each async for each in async_counted(2)]]
+    get_run_logger().warning("done %s", done)
+    await async_broken()
+    return done
+
+
+@flow(flow_run_name="numbers")
+def numbers() -> Generator[int]:
+    yield step(1)
+    yield step(2)
+
+
+class Wordless(Exception):
+    """Has no text."""
+
+    def __str__(self) -> str:
+        """Refuse."""
+        raise LookupError("no text")
+
+    __repr__ = __str__
+
+
+@task(task_run_name="wordless")
+def wordless() -> None:
+    raise Wordless
+
+
+@task(task_run_name="surrogate")
+def surrogate() -> None:
+    raise OSError("cannot read \udcff.csv")
+
+
+@task(task_run_name="endless")
+def endless() -> None:
+    raise ValueError("m" * 10_000_000)
+
+
+@task(task_run_name="takes")
+def takes(value: object) -> str:
+    return type(value).__name__[:9]
+
+
+@flow(flow_run_name="errors")
+def errors() -> list[bool]:
+    return [_fails(surrogate), _fails(endless), _fails(wordless)]
+
+
+@flow(flow_run_name="parameters", validate_parameters=False)
+def parameters() -> list[str]:
+    loop: list[object] = []
+    loop.append(loop)
+    many = takes.with_options(tags=["x" * 10_000_000, *(str(number) for number in range(1000))])
+    return [takes(loop), takes("\udcff"), takes(type("A" * 1_000_000, (), {})()), many("")]
+
+
+@flow(flow_run_name="silent")
+def silent() -> None:
+    wordless()
+
+
+def _fails(run: Callable[[], object]) -> bool:
+    try:
+        run()
+    except Exception:  # noqa: BLE001 - whatever it is
+        return True
+    return False
+
+
+FLOWS: dict[str, Callable[[], object]] = {
+    "busy": busy,
+    "again": again,
+    "async-busy": lambda: asyncio.run(async_busy()),
+    "numbers": lambda: list(numbers()),
+}
+
+VALUES: dict[str, Callable[[], object]] = {
+    "errors": errors,
+    "parameters": parameters,
+    "silent": silent,
+}
+"""Their names, errors and parameters are as bad as Prefect takes them."""
+
+ERRORS: dict[str, type[BaseException]] = {
+    each.__name__: each for each in (Broken, KeyboardInterrupt, SystemExit)
+}
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged, as text that two runs have in common."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        text = f"{record.name} {record.levelname} {record.getMessage()}"
+        if record.exc_info and record.exc_info[1]:
+            text += "".join(traceback.format_exception(record.exc_info[1]))
+        self.lines.append(ELSEWHERE.sub("?", text))
+
+
+def play(name: str) -> dict[str, object]:
+    """Run all flows of a play, and return what can be seen of them."""
+    part, _, error = name.partition("!")
+    switch = Switch(part, ERRORS[error or "Broken"])
+    _instrument(switch)
+    said, ours = Lines(), Lines()
+    loggers = {"prefect": said, "prefect_instrumentation": ours, "opentelemetry": ours}
+    for logger, handler in loggers.items():
+        logging.getLogger(logger).addHandler(handler)
+    before = _surroundings()
+    with tags(f"play:{name}"):
+        chosen = VALUES if part.startswith("values") else FLOWS
+        results = {flow: _outcome_of(run) for flow, run in chosen.items()}
+    left = _surroundings() == before
+    for logger, handler in loggers.items():
+        logging.getLogger(logger).removeHandler(handler)
+    _prefect.uninstrument()
+    return {
+        "name": name,
+        "hits": switch.hits,
+        "results": results,
+        "left": left,
+        "said": sorted(said.lines),
+        "ours": ours.lines,
+    }
+
+
+def _instrument(switch: Switch) -> None:
+    if switch.part in OBSERVER:
+        _prefect.instrument(HostileObserver(switch))
+    elif switch.part == "values":
+        _setup.instrument()
+    elif switch.part not in {"off", "values-off"}:
+        _setup.instrument(tracer_provider=HostileProvider(switch))
+
+
+def _outcome_of(run: Callable[[], object]) -> str:
+    try:
+        return repr(run())
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is compared
+        text = "".join(traceback.format_exception(error))
+        return f"{type(error).__name__} {error in RAISED[-1:]} {ELSEWHERE.sub('?', text)}"
+
+
+def _surroundings() -> dict[str, int]:
+    """Return what is current, but for what Prefect keeps for the time after."""
+    context = contextvars.copy_context()
+    return {variable.name: id(value) for variable, value in context.items()}
+
+
+if __name__ == "__main__":
+    _out, *_names = sys.argv[1:]
+    Path(_out).write_text(json.dumps([play(_name) for _name in _names]), encoding="ascii")

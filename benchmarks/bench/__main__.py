@@ -1,4 +1,4 @@
-"""Measure what the exporter costs: ``python -m bench``."""
+"""Measure what the exporter and the instrumentation cost: ``python -m bench``."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from bench.polling import Plan, measure_polling
 from bench.report import Results, show
 from bench.series import measure_many_series
 from bench.site import POLL_SECONDS, Shape, Site, site
+from bench.tracing import measure_tracing
 from bench.workspace import LARGE, SMALL, measure_workspace
 from demo.postgres import start_postgres
 from demo.processes import NotReadyError
 from demo.sandbox import Sandbox
 from prefect_exporter.settings import PREFIX
 
-_USUAL = ("polling", "latency", "series", "ledger")
+_USUAL = ("polling", "latency", "series", "ledger", "tracing")
 _PARTS = (*_USUAL, "workspace", "day")
 _FLOW_RUNS_A_DAY = 1_000_000
 
@@ -75,6 +76,9 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
         _say(f"Ledger: simulating {arguments.completions:,} completions a day ...")
         with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
             results.ledger = measure_ledger(Path(folder), arguments.completions, _say)
+    if "tracing" in arguments.parts:
+        _say(f"Tracing: {arguments.rounds} rounds of {arguments.traced_tasks:,} tasks ...")
+        results.tracing = measure_tracing(arguments.traced_tasks, arguments.rounds, _say)
     if "day" in arguments.parts:
         pace = Pace(
             flow_runs=round(_FLOW_RUNS_A_DAY * arguments.scale),
@@ -126,6 +130,8 @@ def _arguments() -> argparse.Namespace:
     add("--interval", type=float, default=5.0, help="second latency interval, s: %(default)s")
     add("--scrapes", type=int, default=200, help="scrapes in each format: %(default)s")
     add("--completions", type=_number, default="6000k", help="a day, in the ledger: %(default)s")
+    add("--traced-tasks", type=_number, default="1k", help="of each process: %(default)s")
+    add("--rounds", type=int, default=5, help="of processes that trace: %(default)s")
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")
     add("--hours", type=float, default=26.0, help="of the simulated day: %(default)s")
     add("--from-hour", type=float, default=0.0, help="where that day begins: %(default)s")
@@ -134,7 +140,8 @@ def _arguments() -> argparse.Namespace:
 
 
 _DESCRIPTION = (
-    "Fill real Prefect servers on PostgreSQL, run the exporter on them, and print what both cost."
+    "Fill real Prefect servers on PostgreSQL, run the exporter on them, trace tasks of another one,"
+    " and print what all of it costs."
 )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from rich import box
 from rich.console import Console
@@ -16,6 +17,8 @@ from bench.machine import Spread, spread
 from bench.polling import Polling
 from bench.scraping import Scrapes
 from bench.series import ManySeries
+from bench.traced_tasks import Loop
+from bench.tracing import Tracing
 from bench.work import Costs
 from bench.workspace import Workspace
 
@@ -35,6 +38,7 @@ class Results:
     workspace: Workspace | None = None
     ledger: LedgerSize | None = None
     day: Day | None = None
+    tracing: Tracing | None = None
 
 
 def show(results: Results) -> None:
@@ -51,6 +55,7 @@ def show(results: Results) -> None:
         *_workspace(results.workspace),
         _ledger(results.ledger),
         *_day(results.day),
+        *_tracing(results.tracing),
     )
     for table in tables:
         if table is not None:
@@ -206,6 +211,39 @@ _OVER_TIME = (
 )
 
 
+def _tracing(tracing: Tracing | None) -> Sequence[Table]:
+    if tracing is None:
+        return ()
+    costs = _table(f"{tracing.tasks:,} tasks, rounds: {len(tracing.rounds)}", *_MODES)
+    for what, figure in _FIGURES.items():
+        costs.add_row(f"{what}, us a task", *(_us(tracing.a_task(each, figure)) for each in _MODES))
+        over = [_us(tracing.over_off(each, figure)) for each in _TRACED]
+        costs.add_row(f"{what} over off, us a task", "", *over)
+        times = [_spread(tracing.ratio(each, "off", figure)) for each in _TRACED]
+        costs.add_row(f"{what}, times off", "", *times)
+        costs.add_row(
+            f"{what}, times native", "", "", _spread(tracing.ratio("ours", "native", figure))
+        )
+    memory = [spread([each[mode].peak_memory for each in tracing.rounds]) for mode in _MODES]
+    costs.add_row("peak RSS, MiB", *(_spread(each, ".1f", 2**-20) for each in memory))
+    arrived = [tracing.spans[mode] for mode in _MODES]
+    costs.add_row("spans arrived", *(f"{got:,} of {due:,}" for got, due in arrived))
+    imports = _table("Import, in a fresh process", "wall, ms", "CPU, ms", "new packages")
+    for each in tracing.imports:
+        wall, cpu = (_spread(took, ".0f", 1e3) for took in (each.wall, each.cpu))
+        imports.add_row(each.what, wall, cpu, ", ".join(each.packages))
+    return costs, imports
+
+
+_TRACED = ("native", "ours")
+_MODES = ("off", *_TRACED)
+_FIGURES: Mapping[str, Callable[[Loop], float]] = {
+    "thread CPU": attrgetter("thread_cpu"),
+    "process CPU": attrgetter("process_cpu"),
+    "wall": attrgetter("wall"),
+}
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table(title, box=box.MARKDOWN)
     for column in columns:
@@ -222,6 +260,10 @@ def _filled(table: Table, rows: Mapping[str, Sequence[str]]) -> Table:
 def _spread(values: Spread, form: str = ".2f", scale: float = 1.0) -> str:
     median, low, high = (each * scale for each in (values.median, values.low, values.high))
     return f"{median:{form}} ({low:{form}} to {high:{form}})"
+
+
+def _us(seconds: Spread) -> str:
+    return _spread(seconds, ",.0f", 1e6)
 
 
 def _mib(size: int) -> str:

@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from prefect_instrumentation import _provider, _settings
+
 os.environ["DO_NOT_TRACK"] = "1"  # else Prefect reports the first flow of a terminal to its makers
 
 
@@ -27,5 +29,6 @@ def _session_exporter() -> InMemorySpanExporter:
 @pytest.fixture
 def spans(_exporter: InMemorySpanExporter) -> InMemorySpanExporter:
     """Return what has the spans that end during the test."""
+    _provider.use_provider(trace.get_tracer_provider(), _settings.current())
     _exporter.clear()
     return _exporter

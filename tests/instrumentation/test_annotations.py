@@ -22,13 +22,15 @@ from prefect_instrumentation._spec import (
     bind_recorded,
     function_name,
     spec_of,
-    text,
 )
+from prefect_instrumentation._text import text
 from traces import Hostile, attributes, context_of, only, printed
 
 UNSOUND = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from prefect_instrumentation._text import text
+from prefect_instrumentation._text import text
 from prefect_instrumentation._traced import record_io
 
 trace.set_tracer_provider(TracerProvider())

@@ -153,14 +153,14 @@ def test_process_is_closed_once() -> None:
     assert ["shutdown"] == provider.asked
 
 
-def test_hurry_waits_for_nobody() -> None:
+def test_flush_soon_waits_for_nobody() -> None:
     """However often it is asked for while the provider hangs, one more attempt is enough."""
     provider = StubbornProvider()
     delivery = Delivery(provider, (), 20.0)
     start = time.monotonic()
 
     for _ in range(1000):
-        delivery.hurry()
+        delivery.flush_soon()
 
     assert time.monotonic() - start < 10
     provider.may_go_on.set()

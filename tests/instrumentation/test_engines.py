@@ -23,6 +23,7 @@ from prefect.exceptions import Pause, TerminationSignal
 
 from exporting import run
 from prefect_instrumentation._prefect import engines, reading
+from prefect_instrumentation._prefect.telemetry import EngineTelemetry
 from prefect_instrumentation._runs import Outcome, Run, StateChange
 
 COMPLETED = State(type=StateType.COMPLETED, name="Completed")
@@ -42,7 +43,7 @@ class Recorder:
     failing: str = ""
     heard: list[str] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome | None] = field(default_factory=list)
 
     def note(self, what: str) -> None:
         """Note, and fail if this is what shall fail."""
@@ -92,7 +93,7 @@ class Recorder:
         """Note the name."""
         self.note(f"renamed {name}")
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome | None) -> None:
         """Note the outcome."""
         self.outcomes.append(outcome)
         self.note("ended")
@@ -286,8 +287,9 @@ def test_error_passes_and_is_the_outcomes(observe: Observe, name: str) -> None:
 
     assert error is outcome_of(getattr(module, name)(), FAILED, error)
     assert [StateChange("FAILED", "Failed", "no eggs")] == [
-        outcome.state for outcome in recorder.outcomes
+        outcome.state for outcome in recorder.outcomes if outcome
     ]
+    assert recorder.outcomes[0]
     assert isinstance(recorder.outcomes[0].error, Refused)
 
 
@@ -545,7 +547,8 @@ def test_module_is_changed_whenever_it_is_imported(tmp_path: Path) -> None:
 def test_unknown_word_is_answered_and_told_once() -> None:
     """A newer engine may call what is not known here; the run goes on."""
     code = """
-from prefect_instrumentation._prefect.engines import EngineTelemetry
+import prefect
+from prefect_instrumentation._prefect.telemetry import EngineTelemetry
 telemetry = EngineTelemetry(None, None)
 print([telemetry.invented(1, word=2) for _ in range(3)], telemetry.another(), telemetry.span)
 """
@@ -559,12 +562,12 @@ print([telemetry.invented(1, word=2) for _ in range(3)], telemetry.another(), te
 
 def test_telemetry_has_no_special_methods_made_up() -> None:
     """Python asks objects for what they can: there `invented` would be a lie."""
-    telemetry = engines.EngineTelemetry(None, Recorder())
+    telemetry = EngineTelemetry(None, Recorder())
 
     assert not hasattr(telemetry, "__invented__")
     assert not hasattr(telemetry, "__len__")
     assert copy.copy(telemetry) is not telemetry
-    assert isinstance(pickle.loads(pickle.dumps(telemetry)), engines.EngineTelemetry)  # noqa: S301 - our own
+    assert isinstance(pickle.loads(pickle.dumps(telemetry)), EngineTelemetry)  # noqa: S301 - our own
 
 
 class _Refusing:
@@ -580,7 +583,7 @@ class _Refusing:
 def test_unreadable_state_does_no_harm() -> None:
     """A state that is not as any before is left out."""
     recorder = Recorder()
-    telemetry = engines.EngineTelemetry(Engine(), recorder)
+    telemetry = EngineTelemetry(Engine(), recorder)
     telemetry.start_span(record(), Client())
     telemetry.update_state(_Refusing())
 
@@ -591,9 +594,10 @@ def test_unreadable_state_does_no_harm() -> None:
 def test_signal_ends_the_run_at_once(kind: Literal["flow", "task"]) -> None:
     """The process is about to be killed: a flow's spans are sent now, a task's by its flow."""
     recorder = Recorder()
-    engine = Engine(kind, state=FAILED)
-    telemetry = engines.EngineTelemetry(engine, recorder)
+    engine = Engine(kind)
+    telemetry = EngineTelemetry(engine, recorder)
     telemetry.start_span(engine.record, Client())
+    engine.record.state = FAILED
     telemetry.record_exception(TerminationSignal(signal=15))
     telemetry.end_span_on_failure("Flow run was cancelled.")
     telemetry.finish(None)
@@ -674,12 +678,17 @@ def test_outcome_is_what_the_runner_will_set(
     assert name != "Cancelled" or found.state == CANCELLED
 
 
-def test_engines_own_error_wins() -> None:
-    """What the user's code raised says more than how the engine left."""
+def test_last_error_wins() -> None:
+    """What an earlier attempt raised counts only where nothing has come after it."""
     engine = Engine(state=FAILED)
     engine._raised = ERROR  # type: ignore[attr-defined]  # noqa: SLF001 - as the engine has it
+    later = ValueError()
+    after_raising = reading.outcome(engine, None).error
+    after_another = reading.outcome(engine, later).error
+    engine._return_value = FAILED  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+    after_returning = reading.outcome(engine, None).error
 
-    assert ERROR is reading.outcome(engine, ValueError()).error
+    assert (ERROR, later, None) == (after_raising, after_another, after_returning)
 
 
 def test_state_is_bounded() -> None:
@@ -710,7 +719,7 @@ def test_flow_run_is_read() -> None:
         *(found.flow_id, found.deployment_id, found.deployment),
         *(found.work_pool, found.work_queue),
     )
-    assert (("b", "a"), {"day": 1}, 1) == (found.tags, found.parameters, found.attempt)
+    assert (("b", "a"), {"day": 1}) == (found.tags, found.parameters)
     assert (False, False, False) == (found.in_process, found.generator, found.background)
     assert 90 <= found.waited < 120
     assert () == found.enclosing_labels
@@ -824,10 +833,11 @@ def test_flow_around_is_read(
 
 def test_signal_in_a_subflow_is_left_to_the_outermost() -> None:
     """The process is not flushed once for each flow run that the signal ends."""
-    recorder, engine = Recorder(), Engine("flow", state=FAILED)
-    telemetry = engines.EngineTelemetry(engine, recorder)
+    recorder, engine = Recorder(), Engine("flow")
+    telemetry = EngineTelemetry(engine, recorder)
     with around():
         telemetry.start_span(engine.record, Client())
+    engine.record.state = FAILED
     telemetry.record_exception(TerminationSignal(signal=15))
     telemetry.end_span_on_failure("Flow run was cancelled.")
 

@@ -70,7 +70,7 @@ def test_decorators_bring_the_api_alone(name: str) -> None:
 
     assert API == distributions(names)
     assert [] == dear(names)
-    assert not [each for each in names if each.endswith(("_prefect", "_setup", "_provider"))]
+    assert not [each for each in names if each.endswith(("_prefect", "_setup"))]
 
 
 @pytest.mark.parametrize("name", ["setup", "CorrelationMiddleware"])

@@ -31,6 +31,7 @@ from opentelemetry.trace import (
 )
 
 from prefect_instrumentation import _correlation, _propagation, traced
+from prefect_instrumentation._calls import running
 from prefect_instrumentation._propagation import (
     BAGGAGE,
     CORRELATION_ID,
@@ -40,7 +41,6 @@ from prefect_instrumentation._propagation import (
 )
 from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
 from prefect_instrumentation._spans import SpanObserver
-from prefect_instrumentation._traced import running
 from traces import Hostile, attributes, only, span_id
 
 COMPLETED = StateChange("COMPLETED", "Completed", "")
@@ -62,7 +62,6 @@ FLOW = Run(
     flow_run_id="run-1",
     flow_run_name="crimson-otter",
     task="",
-    attempt=1,
     tags=(),
     parameters={},
     labels={},
@@ -96,7 +95,7 @@ class Studio:
         self.observer = SpanObserver(
             lambda: self.calls.append("provider"),
             lambda: True,
-            lambda: self.calls.append("hurry"),
+            lambda: self.calls.append("flush_soon"),
             self.provider,
             self.link_after,
         )
@@ -655,8 +654,8 @@ def test_outgoing_carries_what_is_current(studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("run", "calls"),
     [
-        (replace(TASK, labels=OWN), ["provider", "hurry"]),
-        (replace(TASK, enclosing_labels=(NEAR,)), ["provider", "hurry"]),
+        (replace(TASK, labels=OWN), ["provider", "flush_soon"]),
+        (replace(TASK, enclosing_labels=(NEAR,)), ["provider", "flush_soon"]),
         (TASK, ["provider"]),
         (replace(FLOW, labels=OWN), ["provider"]),
         (FLOW, ["provider"]),

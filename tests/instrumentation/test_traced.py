@@ -21,12 +21,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from prefect import flow, task
 
-from prefect_instrumentation._traced import (
-    current_trace,
-    running,
-    spec_of,
-    traced,
-)
+from prefect_instrumentation._calls import running
+from prefect_instrumentation._spec import spec_of
+from prefect_instrumentation._traced import current_trace, traced
 from traces import (
     Hostile,
     Refused,

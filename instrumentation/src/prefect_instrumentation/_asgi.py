@@ -14,7 +14,7 @@ from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
 
 from prefect_instrumentation._propagation import MAX_BAGGAGE, MAX_HEADER
-from prefect_instrumentation._text import MAX_NAME
+from prefect_instrumentation._text import MAX_NAME, text
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -63,7 +63,7 @@ def verb(scope: Scope) -> str:
 
 def attributes(scope: Scope) -> dict[str, str]:
     """Return the attributes of a request's span; no query, since it may hold secrets."""
-    found = {URL_PATH: scope["path"][:MAX_NAME], URL_SCHEME: scope.get("scheme", "http")}
+    found = {URL_PATH: text(scope["path"], MAX_NAME), URL_SCHEME: scope.get("scheme", "http")}
     if scope["type"] == "websocket":
         return {**found, NETWORK_PROTOCOL_NAME: "websocket"}
     method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
@@ -80,4 +80,4 @@ def route(scope: Scope) -> str:
     if context is not None and getattr(context, "original_route", None) is taken:
         taken = context
     path = getattr(taken, "path_format", None)
-    return f"{root}{path}"[:MAX_NAME] if isinstance(path, str) else ""
+    return text(f"{root}{path}", MAX_NAME) if isinstance(path, str) else ""

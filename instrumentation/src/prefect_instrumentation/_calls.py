@@ -15,7 +15,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
-from prefect_instrumentation import __version__, _errors
+from prefect_instrumentation import _errors, _provider
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._driven import adriven, driven
 from prefect_instrumentation._guard import guarded
@@ -148,7 +148,7 @@ def _start(wrapper: Callable[..., object]) -> Span | None:
     # Specs are compared, not functions: another decorator may stand between engine and wrapper.
     if spec is None or spec is spec_of(running.get()):
         return None
-    return _tracer().start_span(spec.name or qualified_name(wrapper))
+    return _provider.tracer().start_span(spec.name or qualified_name(wrapper))
 
 
 @guarded
@@ -190,8 +190,3 @@ def _fail(span: Span, error: BaseException) -> None:
 @guarded
 def _end(span: Span) -> None:
     span.end()
-
-
-@functools.cache
-def _tracer() -> trace.Tracer:
-    return trace.get_tracer("prefect_instrumentation", __version__)

@@ -32,20 +32,28 @@ class Provider(Protocol):
 class Courier:
     """A daemon thread for what may block, so that whoever asks can stop waiting.
 
-    It is there beforehand: since Python 3.12 a process cannot start a thread while it ends.
+    Start it beforehand if it is to work at a process' end: since Python 3.12 none can be started
+    then. Else it starts with its first job.
     """
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[_Job, Future[object]]] = SimpleQueue()
-        threading.Thread(
-            target=self._work, name="PrefectInstrumentationCourier", daemon=True
-        ).start()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Have the thread."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._work, name="PrefectInstrumentationCourier", daemon=True
+            )
+            self._thread.start()
 
     def run(self, job: _Job, seconds: float) -> bool:
         """Have the job done; return whether that was so in time, and it returned no False."""
         done: Future[object] = Future()
         self._jobs.put((job, done))
         try:
+            self.start()
             return done.result(seconds) is not False
         except Exception:  # noqa: BLE001 - the job's own, or a timeout: it was not done
             return False
@@ -54,6 +62,7 @@ class Courier:
         """Have the job done, unless others wait already."""
         if self._jobs.empty():
             self._jobs.put((job, Future()))
+            self.start()
 
     def _work(self) -> None:
         while True:
@@ -111,6 +120,8 @@ class Delivery:
         for pipeline in self._pipelines:
             pipeline.renew()
         self._courier = Courier()
+        if self._pipelines:
+            self._courier.start()
         self._budget = Budget(self._seconds)
         self._closed = False
         self._told = False
@@ -128,7 +139,7 @@ class Delivery:
         self._tell()
         return flushed and not self._undelivered()
 
-    def hurry(self) -> None:
+    def flush_soon(self) -> None:
         """Send what is held soon, without making anybody wait."""
         self._courier.post(self._provider.force_flush)
 

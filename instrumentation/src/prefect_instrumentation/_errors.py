@@ -78,6 +78,8 @@ def fingerprint(error: BaseException) -> str:
 
 def category(error: BaseException | None, state: StateChange | None) -> str:
     """Return whose the failure is: user_code, timeout, infrastructure, cancelled or upstream."""
+    if error is not None and issubclass(type(error), asyncio.CancelledError):
+        return "cancelled"  # Prefect calls it a crash
     if state is not None and (known := _of_state(state)):
         return known
     return "user_code" if error is None else _of_type(type(error))
@@ -97,8 +99,6 @@ def _of_state(state: StateChange) -> str:
 
 
 def _of_type(kind: type[BaseException]) -> str:
-    if issubclass(kind, asyncio.CancelledError):
-        return "cancelled"
     if issubclass(kind, TimeoutError):
         return "timeout"
     if issubclass(kind, MemoryError) or not issubclass(kind, Exception):

@@ -10,6 +10,7 @@ from multiprocessing import util
 
 from opentelemetry import trace
 
+from prefect_instrumentation import __version__
 from prefect_instrumentation._delivery import Delivery, Provider
 from prefect_instrumentation._guard import guarded, logger, swallow
 from prefect_instrumentation._settings import Settings, current
@@ -22,6 +23,9 @@ class _Process:
         self.lock = threading.RLock()
         self.ready = False
         self.delivery: Delivery | None = None
+        self.chosen: trace.TracerProvider | None = None
+        self.tracer: trace.Tracer | None = None
+        self.asked: Settings | None = None
 
     @guarded
     def renew(self) -> None:
@@ -68,8 +72,31 @@ def use_provider(provider: trace.TracerProvider, settings: Settings) -> None:
     """
     with _process.lock:
         _process.ready = True
+        if provider is _process.chosen:
+            return
+        _process.chosen, _process.tracer = provider, None
         if isinstance(provider, Provider):
             _process.delivery = Delivery(provider, (), settings.exit_timeout)
+
+
+def ask(settings: Settings) -> None:
+    """Have a provider from the first span on, also of a traced function outside of any run."""
+    _process.asked = _process.asked or settings
+
+
+def tracer() -> trace.Tracer:
+    """Return the tracer of this process' provider, which is ensured if somebody has asked for it.
+
+    Mere decorators have not: tests of a traced function need no collector.
+    """
+    if _process.asked:
+        ensure_provider(_process.asked)
+    found = _process.tracer
+    if found is None:
+        found = _process.tracer = trace.get_tracer(
+            "prefect_instrumentation", __version__, tracer_provider=_process.chosen
+        )
+    return found
 
 
 def flush(seconds: float) -> bool:
@@ -79,15 +106,15 @@ def flush(seconds: float) -> bool:
         seconds: to wait at most; fewer if the process has been delayed before.
 
     Returns:
-        Whether every span of this process has arrived.
+        Whether every span of this process has arrived; of a user's provider, what it says.
     """
     return _process.delivery is not None and _process.delivery.flush(seconds)
 
 
-def hurry() -> None:
+def flush_soon() -> None:
     """Send what is held soon, without making anybody wait."""
     if _process.delivery is not None:
-        _process.delivery.hurry()
+        _process.delivery.flush_soon()
 
 
 def _provide(settings: Settings) -> None:

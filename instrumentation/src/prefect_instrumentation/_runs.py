@@ -19,7 +19,6 @@ class Run:
         flow: name of the flow, or of the flow that the task belongs to; "" for a task without.
         flow_run_id: of the flow run, "" for a task without; equal to `id` for a flow run.
         task: name of the task, "" for a flow run.
-        attempt: how often the run has been started before, in this process or another.
         tags: of the run, in no order.
         parameters: of this call, by name. Values are the user's: nobody reads them unasked.
         labels: of the run.
@@ -40,7 +39,6 @@ class Run:
     flow_run_id: str
     flow_run_name: str
     task: str
-    attempt: int
     tags: tuple[str, ...]
     parameters: Mapping[str, object]
     labels: Mapping[str, object]
@@ -102,8 +100,8 @@ class RunObserver(Protocol):
     def renamed(self, name: str) -> None:
         """The run has got its custom name."""
 
-    def ended(self, outcome: Outcome) -> None:
-        """The engine has let go of the run; nothing more comes."""
+    def ended(self, outcome: Outcome | None) -> None:
+        """The engine has let go of the run, nobody knows how if None; nothing more comes."""
 
 
 class Observer(Protocol):

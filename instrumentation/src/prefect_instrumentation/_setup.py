@@ -75,18 +75,23 @@ def instrument(
         tracer_provider: makes the spans in place of the global one.
     """
     chosen = settings or _settings.current()
+    _provider.ask(chosen)
+    observe(chosen, tracer_provider)
+
+
+def observe(chosen: Settings, tracer_provider: TracerProvider | None = None) -> None:
+    """Make spans of runs, as `instrument`; other code of this process has asked for nothing."""
     if tracer_provider is not None:
         _provider.use_provider(tracer_provider, chosen)
-        # Prefect's plugin system may have been here before, and meant the global one.
-        _prefect.uninstrument()
     observer = SpanObserver(
         partial(_begin, chosen, tracer_provider),
         partial(_provider.flush, chosen.exit_timeout),
-        _provider.hurry,
+        _provider.flush_soon,
         tracer_provider,
         chosen.link_after,
     )
-    _prefect.instrument(observer)
+    # Prefect's plugin system may have been here before, and meant the global one.
+    _prefect.instrument(observer, instead=tracer_provider is not None)
 
 
 def _begin(settings: Settings, tracer_provider: TracerProvider | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from contextvars import Token
 
@@ -11,8 +12,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
-from prefect_instrumentation import __version__, _correlation, _errors, _propagation, _traced
+from prefect_instrumentation import __version__, _correlation, _errors, _propagation, _spec
 from prefect_instrumentation import attributes as names
+from prefect_instrumentation._calls import Running, running
 from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
 from prefect_instrumentation._span_attributes import exception, static
 from prefect_instrumentation._text import MAX_NAME, text
@@ -27,7 +29,7 @@ class SpanObserver:
     Args:
         ensure_provider: called before the first span, so that nothing is set up for no run.
         flush: sends what is held within a second, and returns whether all of it arrived.
-        hurry: sends what is held soon, without making anybody wait.
+        flush_soon: sends what is held soon, without making anybody wait.
         tracer_provider: the global one by default.
         link_after: seconds that a deployment's run may have waited before it starts a trace of
             its own, with a link to its creator; None for ever.
@@ -37,13 +39,13 @@ class SpanObserver:
         self,
         ensure_provider: Callable[[], None],
         flush: Callable[[], bool],
-        hurry: Callable[[], None],
+        flush_soon: Callable[[], None],
         tracer_provider: TracerProvider | None = None,
         link_after: float | None = None,
     ) -> None:
         self._ensure_provider = ensure_provider
         self._flush = flush
-        self._hurry = hurry
+        self._flush_soon = flush_soon
         self._provider = tracer_provider
         self._link_after = link_after
         self._tracer: trace.Tracer | None = None
@@ -52,7 +54,7 @@ class SpanObserver:
         """Begin the run's span in the context that the run belongs to."""
         tracer = self._tracer or self._make_tracer()
         context, links = self._place(run)
-        spec = _traced.spec_of(run.function)
+        spec = _spec.spec_of(run.function)
         correlation_id = _correlation_of(run)
         span = tracer.start_span(
             spec.name
@@ -71,7 +73,7 @@ class SpanObserver:
             _Surroundings(trace.set_span_in_context(span, context), correlation_id),
             f"{parent.span_id:016x}" if parent.is_valid else "",
             # The task runner may be done with this process as soon as the task is.
-            self._hurry if run.kind == "task" and parent.is_remote else _nothing,
+            self._flush_soon if run.kind == "task" and parent.is_remote else _nothing,
         )
 
     def outgoing(self) -> Mapping[str, str]:
@@ -100,6 +102,8 @@ class SpanObserver:
         creator = trace.get_current_span(context).get_span_context()
         if run.in_process or run.waited <= self._link_after or not creator.is_valid:
             return context, []
+        if _propagation.PARENT_SPAN_ID in run.labels:  # not its creator, but its own first start
+            return context, []
         return trace.set_span_in_context(trace.INVALID_SPAN, context), [Link(creator)]
 
 
@@ -111,13 +115,13 @@ class _Surroundings:
     def __init__(self, context: Context, correlation_id: str) -> None:
         self._context = context
         self._correlation_id = correlation_id
-        self._tokens: tuple[Token[Context], Token[str | None], Token[_traced.Running]] | None = None
+        self._tokens: tuple[Token[Context], Token[str | None], Token[Running]] | None = None
 
     def enter(self, function: Callable[..., object]) -> None:
         self._tokens = (
             otel_context.attach(self._context),
             _correlation.bind(self._correlation_id),
-            _traced.running.set(function),
+            running.set(function),
         )
 
     def labels(self) -> dict[str, str]:
@@ -129,7 +133,7 @@ class _Surroundings:
     def leave(self) -> None:
         tokens, self._tokens = self._tokens, None
         if tokens:
-            _traced.running.reset(tokens[2])
+            running.reset(tokens[2])
             _correlation.unbind(tokens[1])
             otel_context.detach(tokens[0])
 
@@ -197,10 +201,10 @@ class RunSpan:
         key = names.TASK_RUN_NAME if self._run.kind == "task" else names.FLOW_RUN_NAME
         self._span.set_attribute(key, text(name, MAX_NAME))
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome | None) -> None:
         """Say how the run ended, and end the span."""
         try:
-            if self._span.is_recording():
+            if outcome and self._span.is_recording():
                 self._conclude(outcome)
         finally:
             self._span.end()
@@ -224,7 +228,7 @@ class RunSpan:
         span.set_attributes(
             _errors.describe(error, state)
             if error is not None
-            else _errors.describe_state(state, _traced.function_name(self._run.function))
+            else _errors.describe_state(state, _spec.function_name(self._run.function))
         )
         span.set_status(Status(StatusCode.ERROR, state.message))
 
@@ -235,7 +239,13 @@ def _context_of(run: Run) -> Context:
     is_here = trace.get_current_span(here).get_span_context().is_valid
     if is_here and (run.in_process or run.kind == "task"):
         return here
-    for labels in (run.labels, *(() if is_here else run.enclosing_labels)):
+    if (context := _propagation.from_labels(run.labels)) is not None:
+        return context
+    if is_here:
+        return here
+    for nearest in range(len(run.enclosing_labels)):
+        # A task's labels hold its span alone; baggage is on those of the flow run around it.
+        labels = ChainMap(*map(dict, run.enclosing_labels[nearest:]))
         if (context := _propagation.from_labels(labels)) is not None:
             return context
     return here

@@ -16,6 +16,8 @@ def text(value: object, limit: int = MAX_TEXT) -> str:
 
     One lone surrogate in one span, as `os.fsdecode` makes them, costs an exporter its whole batch.
     """
+    if type(value) is str and len(value) <= limit and value.isascii():
+        return value  # as most are, of each of a run's attributes
     try:
         if isinstance(value, list | tuple | set | frozenset | dict | bytes | bytearray):
             raw = _repr.repr(value)

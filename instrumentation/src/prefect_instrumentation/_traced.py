@@ -14,36 +14,18 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
+from prefect_instrumentation import _settings
 from prefect_instrumentation import attributes as names
-from prefect_instrumentation._calls import Running, running, wrap
+from prefect_instrumentation._calls import wrap
 from prefect_instrumentation._guard import guarded, once
 from prefect_instrumentation._spec import (
     ATTRIBUTE,
     MAX_INTEGER,
     Spec,
     attribute_value,
-    attributes_of,
-    bind_recorded,
-    function_name,
     qualified_name,
-    spec_of,
 )
 from prefect_instrumentation._text import text
-
-__all__ = [
-    "Running",
-    "Spec",
-    "Trace",
-    "annotate",
-    "attributes_of",
-    "bind_recorded",
-    "current_trace",
-    "function_name",
-    "record_io",
-    "running",
-    "spec_of",
-    "traced",
-]
 
 T = TypeVar(
     "T", bound="Callable[..., object] | classmethod[Any, Any, Any] | staticmethod[Any, Any]"
@@ -171,9 +153,9 @@ def current_trace() -> Trace | None:
 
 @guarded
 def _instrument() -> None:
-    from prefect_instrumentation._setup import instrument  # noqa: PLC0415 - it imports this
+    from prefect_instrumentation._setup import observe  # noqa: PLC0415 - Prefect's seams
 
-    instrument()
+    observe(_settings.current())
 
 
 def _decorate(make_spec: Callable[[], Spec], target: object) -> object:

@@ -10,28 +10,24 @@ from prefect_instrumentation._guard import guarded
 from prefect_instrumentation._propagation import SPAN_ENDED
 from prefect_instrumentation._runs import Observer
 
-LAST_WORDS = 1.0
-"""Seconds that this may take."""
+MARK_TIMEOUT = 0.5
+"""Seconds that the label may take; where spans have arrived, they took little of their second."""
 
 
 @guarded
-def say_last_words(observer: Observer, engine: Any) -> None:  # noqa: ANN401 - a flow run engine
+def flush_before_kill(observer: Observer, engine: Any) -> None:  # noqa: ANN401 - a flow run engine
     """Send the spans; where a runner sets the run's last state, leave word that they arrived.
 
     Prefect re-raises the signal right after, so neither `finally` nor `atexit` follows.
     """
-    run = engine.flow_run
-    by_runner = not run.state.is_final()
+    by_runner = not engine.flow_run.state.is_final()
+    if not observer.flush() or not by_runner:
+        return
+    mark = guarded(_mark)
     context = contextvars.copy_context()
-
-    @guarded
-    def speak() -> None:
-        if observer.flush() and by_runner:
-            _mark(run.id)
-
-    speaker = threading.Thread(target=context.run, args=(speak,), daemon=True)
-    speaker.start()
-    speaker.join(LAST_WORDS)
+    marker = threading.Thread(target=context.run, args=(mark, engine.flow_run.id), daemon=True)
+    marker.start()
+    marker.join(MARK_TIMEOUT)
 
 
 def _mark(run_id: Any) -> None:  # noqa: ANN401 - a UUID

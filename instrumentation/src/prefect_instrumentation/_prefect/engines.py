@@ -11,20 +11,25 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar, Token
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wrapt
 
 from prefect_instrumentation._driven import adriven, driven
 from prefect_instrumentation._guard import guarded, once
-from prefect_instrumentation._prefect import quiet_clients, reading
-from prefect_instrumentation._prefect.ending import say_last_words
-from prefect_instrumentation._prefect.labelling import Labelling
-from prefect_instrumentation._runs import Observer, Run, RunObserver
+from prefect_instrumentation._prefect import quiet_clients
+from prefect_instrumentation._runs import Observer
+
+if TYPE_CHECKING:
+    from prefect_instrumentation._prefect.telemetry import EngineTelemetry, Steps
 
 ENGINES = {
     "prefect.flow_engine": ("FlowRunEngine", "AsyncFlowRunEngine"),
@@ -35,24 +40,27 @@ GENERATORS = {
     "prefect.task_engine": ("run_generator_task_sync", "run_generator_task_async"),
 }
 CLIENTS = {"prefect.client.orchestration": ("PrefectClient", "SyncPrefectClient")}
+NATIVE = "prefect.telemetry.run_telemetry"
 
-_labelling = Labelling()
 _observer: Observer | None = None
 _undo: list[Callable[[], None]] = []
 _hooked: set[str] = set()
-_step: ContextVar[_Steps | None] = ContextVar("prefect_instrumentation_step", default=None)
 
 
-def instrument(observer: Observer) -> None:
+def instrument(observer: Observer, *, instead: bool = False) -> None:
     """Make the observer hear of every run; the first one stays until `uninstrument`.
 
     Modules of Prefect that are not imported yet are changed when they are.
+
+    Args:
+        observer: of all runs that start from now on.
+        instead: it takes the place of the one that is there.
     """
-    global _observer  # noqa: PLW0603 - one process has one Prefect
-    if _observer is not None:
+    global _observer
+    there, _observer = _observer, observer if instead or _observer is None else _observer
+    if there is not None:
         return
-    _observer = observer
-    for name in (*ENGINES, *CLIENTS, *quiet_clients.MODULES):
+    for name in (*ENGINES, *CLIENTS, *quiet_clients.MODULES, NATIVE):
         if name in _hooked and name in sys.modules:
             patch(sys.modules[name])
         elif name not in _hooked:
@@ -88,10 +96,13 @@ def patch(module: ModuleType) -> None:
         _replace(engine, "initialize_run", wrap(engine.initialize_run))
     for name in GENERATORS.get(module.__name__, ()):
         drive = adriven if name.endswith("_async") else driven
-        _replace(module, name, drive(getattr(module, name), _Steps))
+        _replace(module, name, drive(getattr(module, name), _steps))
     if module.__name__ in quiet_clients.MODULES:
-        for owner, name in quiet_clients.noisy(module):
-            _replace(owner, name, quiet_clients.hushed(getattr(owner, name)))
+        for owner, name in quiet_clients.senders(module):
+            _replace(owner, name, quiet_clients.without_instrumentation(getattr(owner, name)))
+    if module.__name__ == NATIVE and hasattr(module, "get_tracer"):
+        # Each engine makes a `RunTelemetry` before it gets ours, and a new tracer takes long.
+        _replace(module, "get_tracer", functools.cache(module.get_tracer))
     for name in CLIENTS.get(module.__name__, ()):
         client = getattr(module, name)
         create = "create_flow_run_from_deployment"
@@ -119,154 +130,16 @@ def missing(module: ModuleType) -> list[str]:
     ]
 
 
-class EngineTelemetry:
-    """Stands in for an engine's `prefect.telemetry.run_telemetry.RunTelemetry`."""
-
-    span = None
-    """The engine would make it current, and mark it failed on a pause; we make ours current."""
-
-    def __init__(self, engine: Any, observer: Observer) -> None:  # noqa: ANN401 - four classes
-        self._engine = engine
-        self._observer = observer
-        self._run: Run | None = None
-        self._watch: RunObserver | None = None
-        self._error: BaseException | None = None
-        self._current = False
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        """Answer what a newer engine may call, so that the run goes on."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        once("seam", "This Prefect calls RunTelemetry.%s, which is not known here.", name)
-        return lambda *_, **__: None
-
-    def start_span(self, run: Any, client: Any, parameters: Any = None) -> None:  # noqa: ANN401
-        """Begin; the labels of a flow run go to the server, those of a task run with its events."""
-        if labels := self._begin(run):
-            _labelling.store(client, run.id, labels)
-
-    async def async_start_span(
-        self,
-        run: Any,  # noqa: ANN401 - the engine's own objects
-        client: Any,  # noqa: ANN401
-        parameters: Any = None,  # noqa: ANN401
-    ) -> None:
-        """Begin, in an asynchronous engine."""
-        if labels := self._begin(run):
-            await _labelling.store_async(client.update_flow_run_labels, run.id, labels)
-
-    @guarded
-    def update_state(self, new_state: Any) -> None:  # noqa: ANN401
-        """Tell of a state that the engine has entered."""
-        if self._watch:
-            self._watch.changed(reading.state(new_state))
-
-    @guarded
-    def record_exception(self, exc: BaseException) -> None:
-        """Tell of an error that the engine has caught."""
-        self._error = exc
-        if self._watch:
-            self._watch.raised(exc)
-
-    @guarded
-    def update_run_name(self, name: str) -> None:
-        """Tell of the run's custom name."""
-        if self._watch:
-            self._watch.renamed(name)
-
-    def end_span_on_success(self) -> None:
-        """Wait for the real end: a generator's consumer or a hook may still work."""
-
-    def end_span_on_failure(self, terminal_message: str | None = None) -> None:
-        """Wait for the real end, unless a signal is about to kill the process before it.
-
-        An engine says this after the first failed attempt too, while others are to come.
-        """
-        if self._error is None or isinstance(self._error, Exception):
-            return
-        run, engine = self._run, self._engine
-        self.finish(self._error)
-        if run and run.kind == "flow" and not run.in_process and reading.kills(self._error):
-            say_last_words(self._observer, engine)
-
-    @guarded
-    def finish(self, error: BaseException | None) -> None:
-        """End the run, once."""
-        watch, self._watch = self._watch, None
-        # Parameters and results are to go with the engine, and not when cycles are looked for.
-        engine, self._engine = self._engine, None
-        if watch is None:
-            return
-        try:
-            watch.ended(reading.outcome(engine, self._error or error))
-        finally:
-            if self._current:
-                self._current = False
-                watch.suspended()
-
-    @guarded
-    def enter(self) -> None:
-        """Make the run's context current."""
-        if self._watch and not self._current:
-            self._current = True
-            self._watch.resumed()
-
-    @guarded
-    def leave(self) -> None:
-        """Make it current no longer."""
-        if self._watch and self._current:
-            self._current = False
-            self._watch.suspended()
-
-    @guarded
-    def _begin(self, run: Any) -> dict[str, Any]:  # noqa: ANN401 - a FlowRun or TaskRun
-        self._run = reading.run(self._engine, run)
-        self._watch = self._observer.started(self._run)
-        labels = dict(self._watch.labels)
-        run.labels.update(labels)
-        if self._run.generator and (steps := _step.get()):
-            steps.telemetry = self
-        self.enter()
-        return labels if self._run.kind == "flow" else {}
-
-
-class _Steps:
-    """The steps of one generator run, which is current only within them."""
-
-    def __init__(self, *_: object) -> None:
-        self.telemetry: EngineTelemetry | None = None
-        self._token: Token[_Steps | None] | None = None
-
-    def __enter__(self) -> None:
-        self._token = _step.set(self)
-        if self.telemetry:
-            self.telemetry.enter()
-
-    def __exit__(self, *_: object) -> None:
-        if self.telemetry:
-            self.telemetry.leave()
-        if self._token:
-            _step.reset(self._token)
-
-    def close(self) -> None:
-        """Do nothing: the engine ends its run."""
-
-
 def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     @contextmanager
     def initialize_run(self: Any, *args: Any, **kwargs: Any) -> Generator[Any]:  # noqa: ANN401
-        telemetry = _take_over(self)
-        error: BaseException | None = None
-        try:
-            with original(self, *args, **kwargs) as engine:
-                yield engine
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            if telemetry:
-                telemetry.finish(error)
+        with (
+            _watched(self) as interruptions,
+            original(self, *args, **kwargs) as engine,
+            interruptions(),
+        ):
+            yield engine
 
     return initialize_run
 
@@ -279,19 +152,38 @@ def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,  # noqa: ANN401
         **kwargs: Any,  # noqa: ANN401
     ) -> AsyncGenerator[Any]:
-        telemetry = _take_over(self)
-        error: BaseException | None = None
-        try:
+        with _watched(self) as interruptions:
             async with original(self, *args, **kwargs) as engine:
-                yield engine
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            if telemetry:
-                telemetry.finish(error)
+                with interruptions():
+                    yield engine
 
     return initialize_run
+
+
+@contextmanager
+def _watched(engine: Any) -> Iterator[Callable[[], AbstractContextManager[None]]]:  # noqa: ANN401
+    """End the run when the engine lets go of it; hear of signals before Prefect does."""
+    telemetry = _take_over(engine)
+    if telemetry is None:
+        yield nullcontext
+        return
+    error: BaseException | None = None
+    try:
+        yield functools.partial(_interruptions, telemetry)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        telemetry.finish(error)
+
+
+@contextmanager
+def _interruptions(telemetry: EngineTelemetry) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        telemetry.interrupted(error)
+        raise
 
 
 def _labelled(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -317,8 +209,16 @@ def _with_outgoing(kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs
 
 
+def _steps(*_: object) -> Steps:
+    from prefect_instrumentation._prefect.telemetry import Steps  # noqa: PLC0415 - see `reading`
+
+    return Steps()
+
+
 @guarded
 def _take_over(engine: Any) -> EngineTelemetry | None:  # noqa: ANN401 - four classes
+    from prefect_instrumentation._prefect.telemetry import EngineTelemetry  # noqa: PLC0415
+
     if _observer is None:
         return None
     telemetry = EngineTelemetry(engine, _observer)

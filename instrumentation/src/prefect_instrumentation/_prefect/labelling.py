@@ -12,7 +12,7 @@ from typing import Any
 from prefect_instrumentation._guard import once
 from prefect_instrumentation._text import type_name
 
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds that a run waits; Prefect's client by itself would try for minutes."""
 
 PAUSE = 60.0
@@ -39,8 +39,12 @@ class Labelling:
                 _tell(type_name(type(error)))
 
         sender = threading.Thread(target=context.run, args=(send,), daemon=True)
-        sender.start()
-        sender.join(PATIENCE)
+        try:
+            sender.start()
+        except RuntimeError:
+            _tell("no thread is left")
+            return
+        sender.join(TIMEOUT)
         if sender.is_alive():
             self._give_up()
 
@@ -54,7 +58,7 @@ class Labelling:
         if self._clock() < self._paused_until:
             return
         try:
-            await asyncio.wait_for(update(run_id, labels), PATIENCE)
+            await asyncio.wait_for(update(run_id, labels), TIMEOUT)
         except TimeoutError:
             self._give_up()
         except Exception as error:  # noqa: BLE001 - as above

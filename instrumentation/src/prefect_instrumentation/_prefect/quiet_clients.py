@@ -24,7 +24,7 @@ VERSION_CHECKERS = (
 MODULES = (*CLIENTS, VERSION_CHECKERS[0])
 
 
-def noisy(module: ModuleType) -> list[tuple[Any, str]]:
+def senders(module: ModuleType) -> list[tuple[Any, str]]:
     """Return owners and names of what sends requests in one of `MODULES`.
 
     Raises:
@@ -37,7 +37,7 @@ def noisy(module: ModuleType) -> list[tuple[Any, str]]:
     return [(each, name) for each in present if each and hasattr(each, name)]
 
 
-def hushed(function: Callable[..., Any]) -> Callable[..., Any]:
+def without_instrumentation(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function without instrumentation of the requests that it sends."""
     if inspect.iscoroutinefunction(function):
 

@@ -1,17 +1,29 @@
-"""What Prefect's engines, runs and states say, as frozen values."""
+"""What Prefect's engines, runs and states say, as frozen values.
+
+Imported when the first engine starts: to import Prefect's modules earlier would import Prefect.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
+
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectSignal, TerminationSignal
+from prefect.utilities.annotations import NotSet
 
 from prefect_instrumentation._runs import Outcome, Run, StateChange
 from prefect_instrumentation._text import MAX_NAME, text
 
-# Everything here is called from an engine, so Prefect's modules are there; importing them at the
-# top would import Prefect with this package.
+try:
+    from prefect._internal.control_listener import get_intent
+except ImportError:  # before 3.6 an engine sets a final state, whatever a signal means
+
+    def get_intent() -> Literal["cancel", "reschedule", "relinquish"] | None:
+        """Return what a signal means: nothing is known."""
+        return None
 
 
 def run(engine: Any, record: Any) -> Run:  # noqa: ANN401 - one of four engines, and its run
@@ -35,24 +47,31 @@ def outcome(engine: Any, error: BaseException | None) -> Outcome:  # noqa: ANN40
     record = engine.task_run if hasattr(engine, "task") else engine.flow_run
     last = record.state
     known = state(last)
-    if _is_signal(error):
+    if isinstance(error, PrefectSignal) or known.type == "COMPLETED":
         return Outcome(known, record.run_count, None)
-    if error is not None and not last.is_final() and _is_cancelled_by_runner():
+    if error is not None and not last.is_final() and get_intent() == "cancel":
         # The runner, which has asked for this, sets the state when the process is gone. Where it
         # means to run the flow again elsewhere, it says so instead, and the state stays.
         known = StateChange("CANCELLED", "Cancelled", "Flow run was cancelled.")
+    return Outcome(known, record.run_count, error or _raised(engine))
+
+
+def _raised(engine: Any) -> BaseException | None:  # noqa: ANN401
+    """Return what the last attempt has raised; one that returned a state may follow others."""
     raised = getattr(engine, "_raised", None)
-    if isinstance(raised, BaseException):
-        error = raised
-    completed = known.type == "COMPLETED"
-    return Outcome(known, record.run_count, None if completed else error)
+    is_of_last = getattr(engine, "_return_value", NotSet) is NotSet
+    return raised if is_of_last and isinstance(raised, BaseException) else None
 
 
 def kills(error: BaseException) -> bool:
     """Return whether the error is a signal, after which the process does not end by itself."""
-    from prefect.exceptions import TerminationSignal  # noqa: PLC0415 - see above
-
     return isinstance(error, TerminationSignal)
+
+
+def is_final(engine: Any) -> bool:  # noqa: ANN401
+    """Return whether an engine's flow run has ended, as far as the server knows; False of tasks."""
+    record = getattr(engine, "flow_run", None)
+    return bool(record and record.state and record.state.is_final())
 
 
 def _flow_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
@@ -67,7 +86,6 @@ def _flow_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
         flow_run_id=run_id,
         flow_run_name=record.name,
         task="",
-        attempt=record.run_count,
         tags=tuple(record.tags),
         parameters=engine.parameters or {},
         labels=record.labels,
@@ -85,8 +103,6 @@ def _flow_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
 
 
 def _task_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
-    from prefect.context import FlowRunContext  # noqa: PLC0415
-
     task, around = engine.task, FlowRunContext.get()
     flow_run = around.flow_run if around else None
     return Run(
@@ -98,7 +114,6 @@ def _task_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
         flow_run_id=str(record.flow_run_id or ""),
         flow_run_name=flow_run.name if flow_run else "",
         task=task.name,
-        attempt=record.run_count,
         tags=tuple(record.tags),
         parameters=engine.parameters or {},
         labels=record.labels,
@@ -138,8 +153,6 @@ def _encloses(task_run: Any, flow_run: Any) -> bool:  # noqa: ANN401
 
 
 def _hydrated_flow_run() -> Any:  # noqa: ANN401 - a FlowRun or None
-    from prefect.context import FlowRunContext  # noqa: PLC0415
-
     around = FlowRunContext.get()
     return around.flow_run if around and around.detached else None
 
@@ -149,8 +162,6 @@ def _field(of: Any, name: str) -> Any:  # noqa: ANN401 - dumped or not, as the v
 
 
 def _is_in_process() -> bool:
-    from prefect.context import FlowRunContext, TaskRunContext  # noqa: PLC0415
-
     around = FlowRunContext.get()
     if around:
         return not around.detached
@@ -162,17 +173,3 @@ def _deployment(record: Any) -> str:  # noqa: ANN401 - a FlowRun
     if not record.deployment_id or os.environ.get("PREFECT__FLOW_RUN_ID") != str(record.id):
         return ""
     return os.environ.get("PREFECT__DEPLOYMENT_NAME", "")
-
-
-def _is_signal(error: BaseException | None) -> bool:
-    from prefect.exceptions import PrefectSignal  # noqa: PLC0415
-
-    return isinstance(error, PrefectSignal)
-
-
-def _is_cancelled_by_runner() -> bool:
-    try:
-        from prefect._internal.control_listener import get_intent  # noqa: PLC0415
-    except ImportError:  # before 3.6 an engine sets a final state, whatever the signal means
-        return False
-    return get_intent() == "cancel"
