@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -114,17 +115,21 @@ def test_code_in_a_folder_named_prefect_is_the_users(path: str) -> None:
 
 
 def test_frames_of_the_engine_make_no_difference() -> None:
-    """The same failure under another version of Prefect, with other frames, is the same."""
+    """The same failure is the same in a task and in the flow around it, whose frames are more."""
     import prefect.utilities.callables as engine  # noqa: PLC0415 - dear, for this test alone
 
     code = shop()
-    direct = caught(code["load"], "no", code["refuse"])
-    through = caught(
-        engine.call_with_parameters, code["load"], {"message": "no", "fail": code["refuse"]}
-    )
 
-    # What called the engine is this test, as it is of the direct call.
-    assert _errors.fingerprint(direct) == _errors.fingerprint(through)
+    def task() -> object:
+        return engine.call_with_parameters(code["load"], {"message": "no", "fail": code["refuse"]})
+
+    def flow() -> object:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(task).result()
+
+    in_task, in_flow = caught(task), caught(engine.call_with_parameters, flow, {})
+
+    assert _errors.fingerprint(in_task) == _errors.fingerprint(in_flow)
 
 
 def test_fingerprint_is_short_hexadecimal() -> None:

@@ -346,6 +346,7 @@ def test_states_are_events(studio: Studio) -> None:
             "AwaitingRetry",
             {"prefect.state.type": "SCHEDULED", "prefect.state.message": "in 3 s"},
         ),
+        ("Completed", {"prefect.state.type": "COMPLETED"}),  # of which nobody has told
     ] == [(event.name, dict(event.attributes or {})) for event in only(studio.spans).events]
 
 

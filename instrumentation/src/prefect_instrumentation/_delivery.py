@@ -161,8 +161,9 @@ class Delivery:
             return
         self._told = True
         logger.warning(
-            "%d of %d spans were not delivered in time. Does a collector listen where"
-            " OTEL_EXPORTER_OTLP_ENDPOINT says? With OTEL_TRACES_EXPORTER=none nothing is sent",
+            "%d of %d spans were not delivered. Does a collector listen where"
+            " OTEL_EXPORTER_OTLP_ENDPOINT says, and speak OTEL_EXPORTER_OTLP_PROTOCOL (port 4317 is"
+            " mostly grpc, 4318 http/protobuf)? With OTEL_TRACES_EXPORTER=none nothing is sent",
             undelivered,
             max(pipeline.ended for pipeline in self._pipelines),
         )

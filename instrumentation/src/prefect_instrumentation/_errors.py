@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import os
 import sys
+import sysconfig
 import traceback
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path, PurePath
+from types import CodeType
 
 from prefect_instrumentation import attributes
 from prefect_instrumentation._runs import StateChange
@@ -27,6 +29,9 @@ _CLIENTS = frozenset(
     )
 )
 """Packages whose errors are mostly of the system that they talk to."""
+
+
+_PYTHON = f"{sysconfig.get_path('stdlib')}{os.sep}"
 
 
 def describe(error: BaseException, state: StateChange | None = None) -> Mapping[str, str]:
@@ -70,8 +75,16 @@ def fingerprint(error: BaseException) -> str:
     # Read past whatever a class of the user's has under that name.
     raised_at = BaseException.__dict__["__traceback__"].__get__(error)
     engine = _engine_folders()
-    codes = (frame.f_code for frame, _ in traceback.walk_tb(raised_at))
-    own = deque((code for code in codes if not code.co_filename.startswith(engine)), FRAMES)
+    own: deque[CodeType] = deque(maxlen=FRAMES)
+    in_engine = False
+    for code in (frame.f_code for frame, _ in traceback.walk_tb(raised_at)):
+        if code.co_filename.startswith(engine):
+            in_engine = True
+        elif not _is_of_python(code.co_filename):
+            if in_engine:
+                own.clear()  # what the engine calls last fails alike in a flow and in its task
+            in_engine = False
+            own.append(code)
     places = [f"{PurePath(code.co_filename).name}:{code.co_name}" for code in own]
     return _digest([type_name(error), *places])
 
@@ -111,6 +124,10 @@ def _is_of_client(kind: type[BaseException]) -> bool:
     return issubclass(kind, ConnectionError) or any(
         module_name(base).partition(".")[0] in _CLIENTS for base in bases
     )
+
+
+def _is_of_python(path: str) -> bool:
+    return path.startswith(_PYTHON) and "-packages" not in path
 
 
 def _engine_folders() -> tuple[str, ...]:

@@ -29,6 +29,8 @@ class Run:
         background: the task was started by `.delay()`.
         flow_id, deployment_id, deployment, work_pool, work_queue: "" where there is none.
         waited: seconds between the run's creation and this start.
+        url: of a flow run's page for people.
+        flow_run_tags: of the flow run that a task run belongs to, which mostly say who owns it.
     """
 
     kind: Literal["flow", "task"]
@@ -52,6 +54,8 @@ class Run:
     work_pool: str
     work_queue: str
     waited: float
+    url: str = ""
+    flow_run_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ def static(run: Run, spec: _spec.Spec | None, correlation_id: str) -> dict[str, 
         names.CORRELATION_ID: correlation_id,
     }
     found.update({name: text(value, MAX_NAME) for name, value in _identity(run) if value})
-    if run.tags:
-        found[names.TAGS] = sorted(text(tag, MAX_NAME) for tag in run.tags)[:MAX_ITEMS]
+    for name, tags in ((names.TAGS, run.tags), (names.FLOW_RUN_TAGS, run.flow_run_tags)):
+        if tags:
+            found[name] = sorted(text(tag, MAX_NAME) for tag in tags)[:MAX_ITEMS]
     for name, value in islice(run.parameters.items(), MAX_ITEMS):
         found[names.PARAMETER_TYPE + text(name, MAX_NAME)] = type_name(type(value))
     if spec:
@@ -56,6 +57,7 @@ def _identity(run: Run) -> tuple[tuple[str, str], ...]:
         (names.FLOW_ID, run.flow_id),
         (names.FLOW_RUN_ID, run.flow_run_id),
         (names.FLOW_RUN_NAME, run.flow_run_name),
+        (names.FLOW_RUN_URL, run.url),
         (names.TASK_NAME, run.task),
         (names.TASK_RUN_ID, run.id if is_task else ""),
         (names.TASK_RUN_NAME, run.name if is_task else ""),

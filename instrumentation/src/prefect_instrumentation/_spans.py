@@ -141,7 +141,7 @@ class _Surroundings:
 class RunSpan:
     """The span of one run; a `prefect_instrumentation._runs.RunObserver`."""
 
-    __slots__ = ("_at_end", "_parent_id", "_run", "_seen", "_span", "_surroundings")
+    __slots__ = ("_at_end", "_parent_id", "_run", "_seen", "_span", "_state", "_surroundings")
 
     def __init__(
         self,
@@ -158,6 +158,8 @@ class RunSpan:
         self._at_end = at_end
         self._seen: BaseException | None = None
         """The error whose event the span has: an engine tells of one, and raises it too."""
+        self._state = ""
+        """The name of the state whose event the span has."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -188,6 +190,7 @@ class RunSpan:
         event: dict[str, AttributeValue] = {names.STATE_TYPE: state.type}
         if state.message:
             event[names.STATE_MESSAGE] = state.message
+        self._state = state.name
         self._span.add_event(state.name, event)
 
     def raised(self, error: BaseException) -> None:
@@ -212,6 +215,8 @@ class RunSpan:
 
     def _conclude(self, outcome: Outcome) -> None:
         span, state, error = self._span, outcome.state, outcome.error
+        if state.name != self._state:
+            self.changed(state)  # somebody else has set it, as a runner or a pause does
         span.set_attributes(
             {
                 names.STATE_TYPE: state.type,

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from prefect.client.schemas import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectSignal, TerminationSignal
 from prefect.utilities.annotations import NotSet
+from prefect.utilities.urls import url_for
 
 from prefect_instrumentation._runs import Outcome, Run, StateChange
 from prefect_instrumentation._text import MAX_NAME, text
@@ -24,6 +26,11 @@ except ImportError:  # before 3.6 an engine sets a final state, whatever a signa
     def get_intent() -> Literal["cancel", "reschedule", "relinquish"] | None:
         """Return what a signal means: nothing is known."""
         return None
+
+
+MAX_DEPTH = 4
+MAX_STATES = 100
+"""How far an error is looked for in the states that a run returns."""
 
 
 def run(engine: Any, record: Any) -> Run:  # noqa: ANN401 - one of four engines, and its run
@@ -57,10 +64,25 @@ def outcome(engine: Any, error: BaseException | None) -> Outcome:  # noqa: ANN40
 
 
 def _raised(engine: Any) -> BaseException | None:  # noqa: ANN401
-    """Return what the last attempt has raised; one that returned a state may follow others."""
+    """Return what the last attempt has raised, or what is in the state that it returned."""
+    returned = getattr(engine, "_return_value", NotSet)
+    if returned is not NotSet:
+        return _cause(returned)
     raised = getattr(engine, "_raised", None)
-    is_of_last = getattr(engine, "_return_value", NotSet) is NotSet
-    return raised if is_of_last and isinstance(raised, BaseException) else None
+    return raised if isinstance(raised, BaseException) else None
+
+
+def _cause(returned: object, depth: int = MAX_DEPTH) -> BaseException | None:
+    """Return the first error in a state, or in states: often a task's, which the flow passes on."""
+    if isinstance(returned, BaseException) or not depth:
+        return returned if isinstance(returned, BaseException) else None
+    if isinstance(returned, State):
+        if returned.is_completed():
+            return None
+        return _cause(getattr(returned.data, "result", returned.data), depth - 1)
+    states = returned[:MAX_STATES] if isinstance(returned, list | tuple) else ()
+    causes = (_cause(state, depth - 1) for state in states if isinstance(state, State))
+    return next(filter(None, causes), None)
 
 
 def kills(error: BaseException) -> bool:
@@ -99,6 +121,7 @@ def _flow_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
         work_pool=record.work_pool_name or "",
         work_queue=record.work_queue_name or "",
         waited=time.time() - record.created.timestamp() if record.created else 0.0,
+        url=url_for(record) or "",
     )
 
 
@@ -123,10 +146,11 @@ def _task_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
         background=bool(record.state and record.state.state_details.deferred),
         flow_id="",
         deployment_id=str(flow_run.deployment_id or "") if flow_run else "",
-        deployment="",
+        deployment=_deployment(flow_run) if flow_run else "",
         work_pool="",
         work_queue="",
         waited=0.0,
+        flow_run_tags=tuple(flow_run.tags) if flow_run else (),
     )
 
 
