@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
 from pathlib import Path
 
-from opentelemetry import trace
+import httpx
 from prefect import flow, get_client, task
 from prefect.deployments import run_deployment
 from prefect.flow_runs import suspend_flow_run
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from prefect_instrumentation import setup
+from prefect_instrumentation import CorrelationMiddleware, setup
 
 
 @task
@@ -82,23 +87,38 @@ def delays() -> None:
     background_without_parameters.delay()
 
 
-def trigger(*how: str) -> None:
-    """Start runs of a deployment from outside of any run, as a service would."""
+def start_by_client(_request: Request) -> Response:
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("child/traced")
+        client.create_flow_run_from_deployment(deployment.id)
+    return Response(status_code=202)
+
+
+def start_by_function(_request: Request) -> Response:
+    run_deployment("child/traced", timeout=0)
+    return Response(status_code=202)
+
+
+START = {"client": start_by_client, "function": start_by_function}
+
+
+async def trigger(how: str) -> None:
+    """Be a service that starts a run of a deployment, and its one request."""
     setup()
-    with trace.get_tracer("service").start_as_current_span("POST /orders"):
-        if "client" in how:
-            with get_client(sync_client=True) as client:
-                deployment = client.read_deployment_by_name("child/traced")
-                client.create_flow_run_from_deployment(deployment.id)
-        if "function" in how:
-            run_deployment("child/traced", timeout=0)
+    app = Starlette(routes=[Route("/orders", START[how], methods=["POST"])])
+    app.add_middleware(CorrelationMiddleware)
+    headers = {"X-Correlation-ID": "ord-42", "baggage": "tenant=acme"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
+        response = await client.post("/orders", headers=headers)
+    response.raise_for_status()
 
 
 def main(what: str, *how: str) -> None:
     """Serve a flow, or tasks, until a signal comes; or run a flow here."""
     match what:
         case "trigger":
-            trigger(*how)
+            asyncio.run(trigger(*how))
         case "serve-flow":
             child.serve(name="served", pause_on_shutdown=False)
         case "serve-tasks":

@@ -16,6 +16,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 if os.environ.get("TRACED_BY") == "setup":
     from prefect_instrumentation import setup
 
@@ -168,6 +170,35 @@ CASES["generator-flow"] = lambda: list(generator_flow())
 
 @case
 @flow
+def generator_subflow() -> None:
+    for number in generator_flow():
+        outer(number)
+
+
+@flow(name="async-generator-flow")
+async def async_generator_flow() -> AsyncGenerator[int, None]:
+    yield await async_step(1)
+    yield await async_step(2)
+
+
+async def _consume() -> None:
+    async for _ in async_generator_flow():
+        pass
+
+
+CASES["async-generator-flow"] = lambda: asyncio.run(_consume())
+
+
+@case
+@flow
+def committed_transaction() -> None:
+    with transaction():
+        step(1)
+        outer(2)
+
+
+@case
+@flow
 def rolled_back_transaction() -> None:
     with transaction():
         step(1)
@@ -205,6 +236,19 @@ def flaky() -> None:
 @flow
 def task_retries() -> None:
     flaky()
+
+
+@task(retries=2)
+async def async_flaky() -> None:
+    _succeeds_at(3, "async_flaky")
+
+
+@flow(name="async-task-retries")
+async def async_task_retries() -> None:
+    await async_flaky()
+
+
+CASES["async-task-retries"] = lambda: asyncio.run(async_task_retries())
 
 
 @case
@@ -355,6 +399,17 @@ def paused() -> None:
 @flow(flow_run_name="day-{day}")
 def named(day: str = "monday") -> None:  # noqa: ARG001 - the run's name has it
     step.with_options(name="load", task_run_name="load-{value}", tags=["nightly"])(1)
+
+
+@task
+def asks() -> None:
+    httpx.get(f"{os.environ['PREFECT_API_URL']}/health").raise_for_status()
+
+
+@case
+@flow
+def http() -> None:
+    asks()
 
 
 @traced(source="redis://orders", record=["day"])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
+import otlp_receiver
 import traced_docs
+import traced_flows
 import traced_scene
 from demo.processes import wait_until
 from otlp_receiver import ReceivedSpan
@@ -15,7 +18,29 @@ from traced_scene import Scene, Way, command
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
-CASES = list(traced_docs.cases("trace").values())
+CASES = traced_docs.cases("trace")
+
+CLUSTERS = ("dask", "ray")
+"""Cases that take long to start, and run in one way only."""
+
+PLUGIN: tuple[Way, otlp_receiver.Protocol] = ("plugin", "http")
+
+RUNS = ("INTERNAL", "prefect_instrumentation")
+REQUESTS = ("CLIENT", "opentelemetry.instrumentation.httpx")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The names of the cases that a process ran, and all spans that it has sent."""
+
+    names: list[str]
+    spans: tuple[ReceivedSpan, ...]
+
+    def of(self, case: Case) -> list[ReceivedSpan]:
+        """Return the spans in the traces of a case."""
+        root = ("", f"flow {case.name}")
+        traces = {span.trace_id for span in self.spans if (span.parent_id, span.name) == root}
+        return [span for span in self.spans if span.trace_id in traces]
 
 
 @pytest.fixture(name="scene", scope="module")
@@ -27,47 +52,53 @@ def _scene() -> Iterator[Scene]:
 @pytest.fixture(
     name="arrived",
     scope="module",
-    params=[("plugin", "http"), ("setup", "grpc"), ("opentelemetry-instrument", "http")],
-    ids=["plugin-http", "setup-grpc", "opentelemetry-instrument-http"],
+    params=[PLUGIN, ("setup", "grpc"), ("opentelemetry-instrument", "http")],
+    ids="-".join,
 )
-def _arrived(request: pytest.FixtureRequest, scene: Scene) -> tuple[ReceivedSpan, ...]:
-    """Run all cases of one process, and return what has arrived when it has ended."""
+def _arrived(request: pytest.FixtureRequest, scene: Scene) -> Arrived:
+    """Run the cases in one process, and return what has arrived when it has ended."""
     way: Way
     way, protocol = request.param
     env = scene.environment(way, way, protocol)
-    names = [case.name for case in CASES]
+    names = [name for name in CASES if name not in CLUSTERS or request.param == PLUGIN]
     process = scene.start(way, command(way, "traced_flows", *names), env)
     wait_until(lambda: not process.running, within=300, what=f"the end of {way}")
     assert process.wait() == 0, process.log_tail()
 
-    return scene.spans_by(way)
+    return Arrived(names, scene.spans_by(way))
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_trace_is_as_the_docs_draw_it(case: Case, arrived: tuple[ReceivedSpan, ...]) -> None:
+def test_every_case_is_in_the_docs() -> None:
+    """The flows are those of the trees, and the trees those of the flows."""
+    assert sorted(CASES) == sorted(traced_flows.CASES)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in CLUSTERS])
+def test_trace_is_as_the_docs_draw_it(name: str, arrived: Arrived) -> None:
     """Each case's tree arrives whole and alone, whatever way the process is instrumented."""
-    roots = {span.trace_id for span in arrived if span.name == f"flow {case.name}"}
-    spans = [span for span in arrived if span.trace_id in roots]
-
-    assert case.tree == case.draw(spans)
+    assert CASES[name].tree == CASES[name].draw(arrived.of(CASES[name]))
 
 
-def test_nothing_else_arrives(arrived: tuple[ReceivedSpan, ...]) -> None:
+@pytest.mark.parametrize("arrived", [PLUGIN], ids="-".join, indirect=True)
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_trace_of_a_cluster_is_as_the_docs_draw_it(name: str, arrived: Arrived) -> None:
+    """Tasks that a cluster runs are in the trace of the flow that submitted them."""
+    assert CASES[name].tree == CASES[name].draw(arrived.of(CASES[name]))
+
+
+def test_nothing_else_arrives(arrived: Arrived) -> None:
     """No span is outside of the cases' traces: none is doubled, none native, none orphaned."""
-    roots = {f"flow {case.name}" for case in CASES}
-    known = {span.trace_id for span in arrived if span.name in roots}
+    known = {span.trace_id for name in arrived.names for span in arrived.of(CASES[name])}
 
-    assert len(known) == len(CASES)
-    assert [] == [span.name for span in arrived if span.trace_id not in known]
-    assert {"prefect_instrumentation"} == {span.scope for span in arrived}
+    assert len(known) == len(arrived.names)
+    assert [] == [span.name for span in arrived.spans if span.trace_id not in known]
+    assert {RUNS, REQUESTS} == {(span.kind, span.scope) for span in arrived.spans}
 
 
-def test_every_flow_run_has_one_correlation_id_of_its_own(
-    arrived: tuple[ReceivedSpan, ...],
-) -> None:
+def test_every_flow_run_has_one_correlation_id_of_its_own(arrived: Arrived) -> None:
     """All spans of a trace carry the same correlation id, and no other trace does."""
     ids: dict[str, set[object]] = {}
-    for span in arrived:
+    for span in arrived.spans:
         if "prefect.run.type" in span.attributes:
             ids.setdefault(span.trace_id, set()).add(span.attributes.get("correlation_id"))
 
@@ -75,6 +106,6 @@ def test_every_flow_run_has_one_correlation_id_of_its_own(
     assert len(ids) == len(set().union(*ids.values()))
 
 
-def test_parameters_are_never_recorded_unasked(arrived: tuple[ReceivedSpan, ...]) -> None:
+def test_parameters_are_never_recorded_unasked(arrived: Arrived) -> None:
     """A parameter's value that nobody has named is in no span."""
     assert "hunter2" not in repr(arrived)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from traced_scene import TESTS, Scene, command
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 TREES = traced_docs.cases("trace-between")
+
+SETTLED_AFTER_SECONDS = 4
+"""Longer than the exporter's interval and what it waits after a run's end, together."""
 
 FLOWS = ("child", "sleeper", "parent", "parent-task", "suspended")
 
@@ -123,6 +127,21 @@ def _own_spans(work: Work) -> float:
     )
 
 
+def _settled_own_spans(work: Work) -> float:
+    """Return the same once no run of another test is left to be judged."""
+    seen = _own_spans(work)
+    since = time.monotonic()
+
+    def is_settled() -> bool:
+        nonlocal seen, since
+        if (now := _own_spans(work)) != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > SETTLED_AFTER_SECONDS
+
+    wait_until(is_settled, within=60, what="an exporter that has judged all runs")
+    return seen
+
+
 def _doubled(work: Work) -> list[str]:
     """Return the names of spans that arrived twice, from this test or any other."""
     found = Counter(
@@ -166,13 +185,18 @@ def test_worker_runs_a_deployment(work: Work) -> None:
 
 @pytest.mark.parametrize("how", ["client", "function"])
 def test_run_belongs_to_the_request_that_asked_for_it(work: Work, how: str) -> None:
-    """A run asked for under a span is its child, by the bare client and by `run_deployment`."""
+    """A run that a request starts has its trace, correlation id and baggage, however started."""
     service = f"service-{how}"
     env = work.scene.environment(service, "setup", "grpc")
     work.scene.start(service, command("setup", "deployed_flows", "trigger", how), env)
     spans = work.scene.spans_of(service, root="POST /orders", count=3)
 
+    (flow,) = (span for span in spans if span.name == "flow child")
+    labels = work.run(str(flow.attributes["prefect.flow_run.id"]))["labels"]
+
     assert TREES["request"].tree == TREES["request"].draw(spans)
+    assert {"POST /orders"} == {span.name for span in spans if span.kind == "SERVER"}
+    assert ("ord-42", "tenant=acme") == (labels["__CORRELATION_ID"], labels["__OTEL_BAGGAGE"])
 
 
 def test_run_deployment_in_a_flow(work: Work) -> None:
@@ -236,8 +260,8 @@ def _busy(work: Work, folder: Path) -> tuple[str, int]:
 
 def test_sigterm_loses_no_span(work: Work, tmp_path: Path) -> None:
     """An evicted run's spans arrive, though the signal ends the process at once; once each."""
-    known = _own_spans(work)
     run_id, pid = _busy(work, tmp_path)
+    known = _settled_own_spans(work)
     os.kill(pid, signal.SIGTERM)
     work.wait_for_state(run_id, "CRASHED")
     spans = work.trace_of(run_id, 3)

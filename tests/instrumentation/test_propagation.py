@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
@@ -76,7 +76,6 @@ def arrived(labels: Mapping[str, object]) -> SpanContext:
     return trace.get_current_span(context).get_span_context()
 
 
-@settings(deadline=None)
 @given(trace_ids, span_ids, st.integers(0, 255), tracestates, st.dictionaries(names, texts))
 def test_context_comes_back_from_labels(
     trace_id: int, span_id: int, flags: int, state: dict[str, str], carried: dict[str, str]
@@ -105,7 +104,6 @@ def test_context_comes_back_from_labels(
         assert set(carried) == set(baggage.get_all(context))
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=40), st.text(max_size=2000), max_size=250))
 def test_labels_are_bounded_ascii(carried: dict[str, str]) -> None:
     """Whatever baggage there is, the label has whole entries only, in ASCII, within its bound."""
@@ -236,7 +234,6 @@ def test_what_is_no_traceparent_carries_nothing_under_a_request() -> None:
         otel_context.detach(token)
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},

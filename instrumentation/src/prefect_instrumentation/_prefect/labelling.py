@@ -12,7 +12,7 @@ from typing import Any
 from prefect_instrumentation._guard import once
 from prefect_instrumentation._text import type_name
 
-TIMEOUT = 2.0
+TIMEOUT = 5.0
 """Seconds that a run waits; Prefect's client by itself would try for minutes."""
 
 PAUSE = 60.0
