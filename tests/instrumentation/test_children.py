@@ -36,3 +36,12 @@ def test_what_the_user_said_of_plugins_stays(said: str) -> None:
     inherit(environ, "etl", None, "3.8.8")
 
     assert {said: "x", "OTEL_SERVICE_NAME": "own"} == environ
+
+
+def test_names_that_the_user_has_set_stay() -> None:
+    """What the environment says of a service wins, as it does in the process that has it."""
+    said = {"OTEL_SERVICE_NAME": "own", "PREFECT_INSTRUMENTATION_ENVIRONMENT": "staging"}
+    environ = dict(said)
+    inherit(environ, "etl", "production", "3.8.8")
+
+    assert said == {name: environ[name] for name in said}

@@ -8,11 +8,11 @@ import importlib
 import inspect
 import pickle
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -244,7 +244,9 @@ def observe() -> Iterator[Callable[[Recorder, ModuleType], None]]:
 Observe = Callable[[Recorder, ModuleType], None]
 
 
-def outcome_of(engine: Engine, state: State = COMPLETED, error: Exception | None = None) -> object:
+def outcome_of(
+    engine: Engine, state: State = COMPLETED, error: BaseException | None = None
+) -> object:
     """Return what comes out of an engine whose run ends so."""
 
     async def work() -> object:
@@ -326,6 +328,24 @@ def test_labels_of_flow_runs_alone_are_stored(
     assert ([("run-1", LABELS)] if module == "flow" else []) == engine.client.labels
 
 
+class Unlabelled(Recorder):
+    """An observer that makes no spans, and so has nothing to store."""
+
+    labels = MappingProxyType({})
+
+
+@pytest.mark.parametrize("mode", ["Sync", "Async"])
+def test_nothing_is_stored_without_labels(observe: Observe, mode: str) -> None:
+    """A process that traces nothing asks the server for nothing."""
+    recorder, module = Unlabelled(), module_of()
+    observe(recorder, module)
+    engine: Engine = getattr(module, f"{mode}TaskRunEngine")("flow")
+    engine.client = AsyncClient() if mode == "Async" else Client()
+    outcome_of(engine)
+
+    assert (1, []) == (len(recorder.runs), engine.client.labels)
+
+
 @pytest.mark.parametrize("mode", ["Sync", "Async"])
 def test_labels_that_cannot_be_stored_do_no_harm(observe: Observe, mode: str) -> None:
     """A server that refuses them costs the flow nothing."""
@@ -390,13 +410,18 @@ def test_nothing_is_changed_without_observer() -> None:
 @pytest.mark.parametrize("name", ["PrefectClient", "SyncPrefectClient"])
 @pytest.mark.parametrize(
     ("given", "labels"),
-    [({}, LABELS), ({"labels": None}, LABELS), ({"labels": {"own": 1}}, {"own": 1, **LABELS})],
-    ids=["none", "null", "own"],
+    [
+        ({}, LABELS),
+        ({"labels": None}, LABELS),
+        ({"labels": {"own": 1}}, {"own": 1, **LABELS}),
+        ({"labels": {"label": "stale"}}, LABELS),
+    ],
+    ids=["none", "null", "own", "same"],
 )
 def test_created_flow_run_gets_labels(
     observe: Observe, name: str, given: dict[str, object], labels: object
 ) -> None:
-    """They are added to the user's; whatever else he gives is passed on."""
+    """They are added to the user's, and win over a copy of older ones; all else is passed on."""
     module = module_of("prefect.client.orchestration")
     observe(Recorder(), module)
     client = getattr(module, name)()
@@ -604,6 +629,61 @@ def test_signal_ends_the_run_at_once(kind: Literal["flow", "task"]) -> None:
     heard = ["raised TerminationSignal", "ended", "suspended", *["flush"] * (kind == "flow")]
 
     assert ["started", "labels", "resumed", *heard] == recorder.heard
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), asyncio.CancelledError()])
+@pytest.mark.parametrize("in_process", [False, True], ids=["outermost", "subflow"])
+def test_only_a_signal_flushes(error: BaseException, *, in_process: bool) -> None:
+    """After anything else the process ends by itself, and sends its spans then."""
+    recorder, engine = Recorder(), Engine("flow")
+    telemetry = EngineTelemetry(engine, recorder)
+    with around() if in_process else nullcontext():
+        telemetry.start_span(engine.record, Client())
+    engine.record.state = FAILED
+    telemetry.record_exception(error)
+    telemetry.end_span_on_failure("Execution was aborted.")
+    heard = [f"raised {type(error).__name__}", "ended", "suspended"]
+
+    assert ["started", "labels", "resumed", *heard] == recorder.heard
+
+
+@pytest.mark.parametrize("name", ["SyncTaskRunEngine", "AsyncTaskRunEngine"])
+def test_signal_after_the_final_state_flushes(observe: Observe, name: str) -> None:
+    """It comes amid a hook, say: an engine tells nothing of it, and the process is killed."""
+    recorder, module = Recorder(), module_of()
+    observe(recorder, module)
+    engine: Engine = getattr(module, name)("flow")
+    engine.client = AsyncClient() if isinstance(engine, AsyncEngine) else Client()
+    with pytest.raises(TerminationSignal):
+        outcome_of(engine, COMPLETED, TerminationSignal(signal=15))
+
+    assert [*WHOLE, "ended", "suspended", "flush"] == recorder.heard
+    assert [StateChange("COMPLETED", "Completed", "")] == [
+        outcome.state for outcome in recorder.outcomes if outcome
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "error"),
+    [
+        ("flow", RUNNING, TerminationSignal(signal=15)),
+        ("task", COMPLETED, TerminationSignal(signal=15)),
+        ("flow", COMPLETED, KeyboardInterrupt()),
+        ("flow", COMPLETED, Refused()),
+    ],
+    ids=["not-final", "task", "keyboard", "error"],
+)
+def test_other_interruptions_leave_the_run_to_its_engine(
+    kind: Literal["flow", "task"], state: State, error: BaseException
+) -> None:
+    """Before the final state the engine tells of a signal itself; of others it sees the end."""
+    recorder, engine = Recorder(), Engine(kind)
+    telemetry = EngineTelemetry(engine, recorder)
+    telemetry.start_span(engine.record, Client())
+    engine.record.state = state
+    telemetry.interrupted(error)
+
+    assert ["started", "labels", "resumed"] == recorder.heard
 
 
 def outcome(kind: Literal["flow", "task"], state: State, error: BaseException | None) -> Outcome:

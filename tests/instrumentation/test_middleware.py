@@ -413,6 +413,18 @@ def test_page_of_an_unhandled_error_has_the_headers(recorder: Recorder, around: 
     assert [own_header(recorder.servers[-1])] == pages[-1].headers.get_list("traceparent")
 
 
+def test_error_pages_are_covered_once(recorder: Recorder) -> None:
+    """A server of many requests does not grow by a layer with each."""
+    app = fastapi_app()
+    app.add_middleware(CorrelationMiddleware, tracer_provider=recorder.provider)
+    stacks = []
+    for _ in range(3):
+        ask(app)
+        stacks.append(app.middleware_stack)
+
+    assert stacks[0] is stacks[1] is stacks[2] is not None
+
+
 async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
     """Be somebody else's middleware."""
     return await call_next(request)

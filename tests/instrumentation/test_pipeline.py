@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from threading import Event
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
 
@@ -95,3 +97,31 @@ def test_forked_child_has_an_exporter_of_its_own(workshop: Workshop) -> None:
     workshop.provider.force_flush()
     assert (3, 0) == workshop.counts()
     assert [2, 3] == [len(each.get_finished_spans()) for each in workshop.exporters]
+
+
+class Bell(InMemorySpanExporter):
+    """Rings when spans arrive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rung = Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Keep them."""
+        self.rung.set()
+        return super().export(spans)
+
+
+def test_spans_wait_for_a_second() -> None:
+    """A process that is killed loses little: the SDK's own delay would be 5 s."""
+    bell = Bell()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Pipeline(lambda: bell, {}))
+    before = time.monotonic()
+    provider.get_tracer("test").start_span("one").end()
+    rung = bell.rung.wait(20)
+    took = time.monotonic() - before
+    provider.shutdown()
+
+    assert rung
+    assert 0.5 < took < 4

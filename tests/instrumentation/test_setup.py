@@ -94,6 +94,32 @@ def test_given_provider_is_not_made_global() -> None:
     assert (("ProxyTracerProvider",), ()) == (process.lines, process.complaints)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        ("", ["PREFECT_PLUGINS_ALLOW", "PREFECT_PLUGINS_ENABLED"]),
+        ("tracer_provider=TracerProvider()", []),
+    ],
+    ids=["ours", "theirs"],
+)
+def test_children_are_told_unless_the_provider_is_the_users(
+    arguments: str, left: list[str]
+) -> None:
+    """A provider does not pass to other processes: there the user sets up his own."""
+    process = run(
+        f"""
+        from opentelemetry.sdk.trace import TracerProvider
+        before = set(os.environ)
+        setup({arguments})
+        print(sorted(set(os.environ) - before))
+        """,
+        NOWHERE,
+        prelude=PRELUDE,
+    )
+
+    assert ((str(left),), ()) == (process.lines, process.complaints)
+
+
 def test_instrumenting_imports_no_sdk() -> None:
     """Commands and workers, which run no flow, pay for none."""
     process = run(
