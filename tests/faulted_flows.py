@@ -119,7 +119,7 @@ def forgets() -> int:
     """
     gc.disable()
     references = []
-    for _ in range(5):
+    for _ in range(20):
         parameter = Parameter()
         references.append(weakref.ref(parameter))
         takes(parameter)

@@ -227,7 +227,8 @@ def test_server_that_stores_no_labels(scene: Scene, answer: Answer) -> None:
 
 def test_parameters_do_not_outlive_their_run(scene: Scene) -> None:
     """What a task was given is gone as soon as with Prefect alone, not by garbage collection."""
-    alone = run(scene, "forgets", "plugin", "http", PREFECT_PLUGINS_ENABLED="0").lines
+    (alone,) = run(scene, "forgets", "plugin", "http", PREFECT_PLUGINS_ENABLED="0").lines
+    (ours,) = run(scene, "forgets", "plugin", "http").lines
 
-    assert alone == run(scene, "forgets", "plugin", "http").lines
-    assert alone != ("5",)
+    # Of 20 runs; one more may be held, as the last one is by Prefect, but it is not one a run.
+    assert int(ours) <= int(alone) + 1 < 10
