@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import sys
-import sysconfig
 import traceback
 from collections import deque
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ _CLIENTS = frozenset(
 """Packages whose errors are mostly of the system that they talk to."""
 
 
-_PYTHON = f"{sysconfig.get_path('stdlib')}{os.sep}"
+_PYTHON = f"{Path(os.__file__).parent}{os.sep}"
 
 
 def describe(error: BaseException, state: StateChange | None = None) -> Mapping[str, str]:
