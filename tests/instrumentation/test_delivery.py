@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from threading import Event
+from threading import Event, active_count
 
 import pytest
 
@@ -166,3 +166,12 @@ def test_flush_soon_waits_for_nobody() -> None:
     provider.may_go_on.set()
     assert delivery.flush(20.0)
     assert len(provider.asked) <= 3
+
+
+def test_provider_of_the_user_costs_no_thread() -> None:
+    """Each test with recorded spans may have a provider of its own: a thread waits for none."""
+    before = active_count()
+    deliveries = [Delivery(StubbornProvider(), (), 1.0) for _ in range(20)]
+
+    assert before == active_count()
+    assert 20 == len(deliveries)

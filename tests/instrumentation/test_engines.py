@@ -23,7 +23,7 @@ from prefect.exceptions import Pause, TerminationSignal
 
 from exporting import run
 from prefect_instrumentation._prefect import engines, reading
-from prefect_instrumentation._prefect.telemetry import EngineTelemetry
+from prefect_instrumentation._prefect.telemetry import EngineTelemetry, Steps
 from prefect_instrumentation._runs import Outcome, Run, StateChange
 
 COMPLETED = State(type=StateType.COMPLETED, name="Completed")
@@ -909,6 +909,29 @@ def test_flow_around_is_read(
         assert ("etl", "outer", "dep-1") == (found.flow, found.flow_run_name, found.deployment_id)
     else:
         assert in_process == found.in_process
+
+
+def test_generator_of_a_task_runner_leaves_the_steps_around_alone() -> None:
+    """A submitted generator runs in a copy of its flow's context, and the steps stay the flow's."""
+    steps = Steps()
+    flow, task = Engine("flow"), Engine("task")
+    flow.flow.isgenerator = task.task.isgenerator = True  # type: ignore[attr-defined]  # see Engine
+    of_flow, of_task = (EngineTelemetry(each, Recorder()) for each in (flow, task))
+    with steps:
+        of_flow.start_span(flow.record, Client())
+        of_task.start_span(task.record, Client())
+
+    assert of_flow is steps.telemetry
+
+
+def test_subflow_that_has_ended_before_is_no_run() -> None:
+    """Where its result serves the parent's next attempt nothing runs, and nobody hears of it."""
+    recorder, engine, client = Recorder(), Engine("flow", state=COMPLETED), Client()
+    telemetry = EngineTelemetry(engine, recorder)
+    telemetry.start_span(engine.record, client)
+    telemetry.finish(None)
+
+    assert [] == recorder.heard
 
 
 def test_signal_in_a_subflow_is_left_to_the_outermost() -> None:

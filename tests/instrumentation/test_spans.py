@@ -255,6 +255,27 @@ def test_run_in_another_is_never_linked() -> None:
     assert (1, ()) == (parent_of(span), tuple(span.links))
 
 
+def test_run_that_goes_on_later_stays_in_its_trace() -> None:
+    """What a resumed run's labels name is its own first span, however long it was suspended."""
+    again = {**OWN, PARENT_SPAN_ID: ""}
+    span = Studio(link_after=0).run(replace(WAITED, labels=again))
+
+    assert (2, ()) == (parent_of(span), tuple(span.links))
+
+
+def test_baggage_of_the_flow_run_goes_on_below_its_task(studio: Studio) -> None:
+    """A task's labels name its span, and those of the flow run around it have the rest."""
+    around = (NEAR, {**FAR, BAGGAGE: "order=42"})
+    watch = studio.observer.started(replace(TASK, enclosing_labels=around))
+    watch.resumed()
+    outgoing = studio.observer.outgoing()
+    watch.ended(Outcome(COMPLETED, 1, None))
+    watch.suspended()
+
+    assert 3 == parent_of(studio.spans.get_finished_spans()[-1])
+    assert "order=42" == outgoing[BAGGAGE]
+
+
 def test_run_without_creator_has_no_link() -> None:
     """Nobody is linked where nobody left a trace."""
     span = Studio(link_after=0).run(replace(WAITED, labels={}))

@@ -10,7 +10,7 @@ RUN_TYPE = "prefect.run.type"
 """`flow` or `task`."""
 
 RUN_COUNT = "prefect.run.count"
-"""How often the run was started, over all processes; 1 without a retry."""
+"""How often the run was started, over all processes; 1 without a retry, 0 if it never was."""
 
 FLOW_ID = "prefect.flow.id"
 FLOW_NAME = "prefect.flow.name"

@@ -53,7 +53,7 @@ class RecordedSpans:
 
 @contextmanager
 def record_spans() -> Iterator[RecordedSpans]:
-    """Instrument Prefect and record every span of this process until left.
+    """Instrument Prefect, for good, and record every span of this process until left.
 
     Records what the global tracer provider of OpenTelemetry's SDK makes, whoever starts the span,
     and installs one where there is none. What that provider exports elsewhere goes there as well.
