@@ -27,9 +27,12 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    # Other test modules import Prefect, whose logging keeps uvicorn's lines from the root.
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
+    handlers, level, propagates = root.handlers[:], root.level, uvicorn.propagate
+    uvicorn.propagate = True
     yield
+    uvicorn.propagate = propagates
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
