@@ -13,7 +13,7 @@ from opentelemetry.sdk.environment_variables import (
 )
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 
-from prefect_instrumentation._settings import warn
+from prefect_instrumentation._variables import warn
 
 Factory: TypeAlias = Callable[[], SpanExporter]
 

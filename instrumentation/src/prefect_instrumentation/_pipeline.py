@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from prefect_instrumentation._exporters import Factory
-from prefect_instrumentation._settings import warn
+from prefect_instrumentation._variables import warn
 
 _POSITIVE = re.compile(r"0*[1-9][0-9]{0,8}")
 
