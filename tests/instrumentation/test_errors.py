@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
+from http import HTTPStatus
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +62,12 @@ def caught(function: Callable[..., object], *args: object) -> Exception:
     with pytest.raises(Exception) as raised:  # noqa: PT011 - whichever it is
         function(*args)
     return raised.value
+
+
+def error_of(module: object, base: type[Exception] = Exception, /, **members: object) -> Exception:
+    """Return an error of a class of the module."""
+    error: Exception = type("Error", (base,), {"__module__": module, **members})()
+    return error
 
 
 def failure(code: Mapping[str, Any], outer: str, inner: str, message: str = "no") -> str:
@@ -139,11 +148,11 @@ def test_fingerprint_is_short_hexadecimal() -> None:
 
     assert {16} == {len(raised), len(made)}
     assert set(raised + made) <= set("0123456789abcdef")
-    assert "b6276ba72bbc5084" == _errors.fingerprint(ValueError())
+    assert "b0ba55212480fb29" == _errors.fingerprint(ValueError())
 
 
 def test_depth_of_recursion_makes_no_difference() -> None:
-    """Only the innermost frames count, and 10,000 of them cost next to nothing."""
+    """Frames that repeat count once, and 10,000 of them cost next to nothing."""
     code = shop()
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(12_000)
@@ -156,32 +165,150 @@ def test_depth_of_recursion_makes_no_difference() -> None:
     seconds = time.process_time() - start
 
     assert _errors.fingerprint(caught(code["recurse"], 20)) == found
-    assert _errors.fingerprint(caught(code["recurse"], 1)) != found
+    assert _errors.fingerprint(caught(code["recurse"], 1)) == found
+    assert _errors.fingerprint(caught(code["refuse"], "")) != found
     assert seconds < 0.5
 
 
-def test_cause_and_group_members_cost_nothing() -> None:
-    """What an error was raised from, or is made of, is not looked at."""
+def test_endless_causes_and_groups_cost_next_to_nothing() -> None:
+    """Of 10,000 causes and 1,000,000 members few are looked at."""
     error: Exception = ValueError()
     for _ in range(10_000):
         error, error.__cause__ = KeyError(), error
-    group = ExceptionGroup("many", [ConnectionError()] * 10_000)
+    members: list[Exception] = [ConnectionError()] * 1000
+    group = ExceptionGroup("many", [ExceptionGroup("many", members)] * 1000)
     start = time.process_time()
     found = [_errors.describe(each) for each in (error, group)]
     seconds = time.process_time() - start
 
     assert ["KeyError", "ExceptionGroup"] == [each["error.type"] for each in found]
-    assert {"user_code"} == {each["prefect.error.category"] for each in found}
-    assert _errors.fingerprint(KeyError()) == found[0]["prefect.error.fingerprint"]
+    assert ["user_code", "upstream"] == [each["prefect.error.category"] for each in found]
     assert seconds < 0.5
+
+
+def test_deep_tracebacks_of_many_members_cost_little() -> None:
+    """The frames of a whole group are bounded too."""
+    code = shop()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(12_000)
+    try:
+        members = [caught(code["recurse"], 10_000) for _ in range(32)]
+    finally:
+        sys.setrecursionlimit(limit)
+    start = time.process_time()
+    _errors.describe(ExceptionGroup("deep", members))
+
+    assert time.process_time() - start < 2
 
 
 def test_cause_that_is_its_own_cause_does_no_harm() -> None:
     """A loop of causes ends."""
     one, other = ValueError(), KeyError()
     one.__cause__, other.__cause__ = other, one
+    itself = LookupError()
+    itself.__context__ = itself
 
     assert "ValueError" == _errors.describe(one)["error.type"]
+    assert "LookupError" == _errors.describe(itself)["error.type"]
+
+
+def chained(error: Exception, cause: Exception) -> Exception:
+    """Return the error, raised from the cause."""
+    error.__cause__ = cause
+    return error
+
+
+def in_handling(error: Exception, handled: Exception, *, hidden: bool = False) -> Exception:
+    """Return the error, raised in the handling of another."""
+    error.__context__ = handled
+    error.__suppress_context__ = hidden
+    return error
+
+
+def test_cause_makes_another_failure() -> None:
+    """What was raised from, or in the handling of, another root is another failure."""
+    alone = _errors.fingerprint(RuntimeError())
+    by_value = _errors.fingerprint(chained(RuntimeError(), ValueError("7")))
+    by_key = _errors.fingerprint(chained(RuntimeError(), KeyError()))
+
+    assert 3 == len({alone, by_value, by_key})
+    assert by_value == _errors.fingerprint(chained(RuntimeError(), ValueError("8")))
+    assert by_value == _errors.fingerprint(in_handling(RuntimeError(), ValueError()))
+    assert alone == _errors.fingerprint(in_handling(RuntimeError(), ValueError(), hidden=True))
+
+
+def test_order_and_number_of_members_make_no_difference() -> None:
+    """A group is the same if the same kinds of failures are in it."""
+
+    def group(*members: Exception) -> str:
+        return _errors.fingerprint(ExceptionGroup("some", members))
+
+    assert group(KeyError(), ValueError()) == group(ValueError(), KeyError(), ValueError())
+    assert group(KeyError(), ValueError()) != group(ValueError())
+    assert group(ValueError()) != _errors.fingerprint(ValueError())
+
+
+def error_with(status: object) -> Exception:
+    """Return an error of a client that has got a response."""
+    return error_of("httpx", response=SimpleNamespace(status_code=status))
+
+
+@pytest.mark.parametrize(
+    ("error", "category"),
+    [
+        (error_with(401), "configuration"),
+        (error_with(HTTPStatus.FORBIDDEN), "configuration"),
+        (error_with(408), "timeout"),
+        (error_with(404), "upstream"),
+        (error_with("503"), "upstream"),
+        (chained(RuntimeError(), error_with(504)), "timeout"),
+        (ValueError("504 Server Error: Gateway Timeout for url"), "timeout"),
+        (ValueError("our 504 Server Error"), "user_code"),
+    ],
+)
+def test_status_of_a_response_decides(error: Exception, category: str) -> None:
+    """A status says more than the package that has got it."""
+    assert category == _errors.category(error, None)
+
+
+@pytest.mark.parametrize("name", ["status_code", "status", "code"])
+def test_status_is_found_on_the_error_too(name: str) -> None:
+    """Each client has its own name for it; what is no failing status is none."""
+    found = [
+        _errors.category(error_of("shop", Exception, **{name: value}), None)
+        for value in (503, 200, "503", lambda _: 503)
+    ]
+
+    assert ["upstream", "user_code", "user_code", "user_code"] == found
+
+
+def test_status_in_botocores_dictionary_is_found() -> None:
+    """Its response is a dictionary."""
+    refused = error_of("shop", response={"ResponseMetadata": {"HTTPStatusCode": 403}})
+
+    assert "configuration" == _errors.category(refused, None)
+    assert "user_code" == _errors.category(error_of("shop", response={}), None)
+
+
+def test_order_of_members_decides_nothing() -> None:
+    """Of a group's members the one counts that the first rule is about."""
+    members = [ConnectionError(), ValueError(), MemoryError()]
+
+    for order in itertools.permutations(members):
+        assert "infrastructure" == _errors.category(ExceptionGroup("some", order), None)
+
+
+def test_where_is_the_users_line() -> None:
+    """A person is told the file, line and function of his own code, not of what it called."""
+
+    def load() -> object:
+        return json.loads("{")
+
+    error = caught(load)
+    line = load.__code__.co_firstlineno + 1
+
+    assert f"test_errors.py:{line} in load" == _errors.where(error)
+    assert "" == _errors.where(ValueError("never raised"))
 
 
 class _Nested(Exception):
@@ -201,12 +328,6 @@ class _Nested(Exception):
 def test_type_is_the_full_name(error: BaseException, name: str) -> None:
     """An error of Python's own has no module in its name, any other has."""
     assert name == _errors.type_name(error)
-
-
-def error_of(module: object, base: type[Exception] = Exception, **members: object) -> Exception:
-    """Return an error of a class of the module."""
-    error: Exception = type("Error", (base,), {"__module__": module, **members})()
-    return error
 
 
 @pytest.mark.parametrize(
@@ -229,8 +350,9 @@ def error_of(module: object, base: type[Exception] = Exception, **members: objec
         (TimeoutError(), FAILED, "timeout"),
         (TimeoutError(), None, "timeout"),
         (MemoryError(), FAILED, "infrastructure"),
-        (SystemExit(1), FAILED, "infrastructure"),
-        (KeyboardInterrupt(), None, "infrastructure"),
+        (SystemExit(1), FAILED, "user_code"),
+        (KeyboardInterrupt(), None, "cancelled"),
+        (KeyboardInterrupt(), StateChange("CRASHED", "Crashed", ""), "cancelled"),
         (ConnectionRefusedError(), FAILED, "upstream"),
         (BrokenPipeError(), None, "upstream"),
         (OSError(), FAILED, "user_code"),
@@ -282,6 +404,10 @@ def _refuse(_error: Exception) -> object:
     raise LookupError
 
 
+def _refuse_name(_error: Exception, _name: str) -> object:
+    raise LookupError
+
+
 HOSTILE: dict[str, Callable[[], Exception]] = {
     "no-module": lambda: error_of(None),
     "odd-module": lambda: error_of(3),
@@ -290,6 +416,14 @@ HOSTILE: dict[str, Callable[[], Exception]] = {
     "mro": lambda: sly("__mro__"),
     "class": lambda: error_of("shop", __class__=property(_refuse)),
     "traceback": lambda: error_of("shop", __traceback__=property(_refuse)),
+    "cause": lambda: error_of("shop", __cause__=property(_refuse)),
+    "context": lambda: error_of("shop", __context__=property(_refuse)),
+    "dictionary": lambda: error_of("shop", __dict__=property(_refuse)),
+    "text": lambda: error_of("shop", __str__=_refuse),
+    "attributes": lambda: error_of("shop", __getattr__=_refuse_name),
+    "response": lambda: error_of("shop", response=property(_refuse)),
+    "members": lambda: error_of("shop", exceptions=property(_refuse)),
+    "equality": lambda: error_of("shop", __eq__=_refuse_name, __hash__=None),
 }
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from opentelemetry.util.types import AttributeValue
 
 from prefect_instrumentation import attributes as names
+from prefect_instrumentation._secrets import redactor, shown
+from prefect_instrumentation._secrets.secret_text import HIDDEN
 from prefect_instrumentation._text import MAX_NAME, text
 
 MAX_PARAMETER = 256
@@ -50,8 +54,15 @@ def spec_of(function: object) -> Spec | None:
 
 
 def function_name(function: object) -> str:
-    """Return a function's full name, such as `shop.flows.load`."""
+    """Return a function's full name, such as `shop.flows.load`.
+
+    Prefect calls the module of a file that it loads `__prefect_loader_<digest of its path>__`,
+    which no two clones of a repository have in common: there it is the file's name.
+    """
     module = text(getattr(function, "__module__", None) or "", MAX_NAME)
+    if module.startswith("__prefect_loader_"):
+        file = getattr(sys.modules.get(module), "__file__", None) or module
+        module = text(PurePath(file).stem, MAX_NAME)
     return f"{module}.{qualified_name(function)}".lstrip(".")
 
 
@@ -64,41 +75,53 @@ def attributes_of(spec: Spec, parameters: Mapping[str, object]) -> dict[str, Att
     """Return what a span gets from a spec, the recorded parameters among it."""
     places = {names.SOURCE: spec.source, names.DESTINATION: spec.destination}
     return {
-        **spec.attributes,
-        **{name: place for name, place in places.items() if place},
+        **safe_attributes(spec.attributes),
+        **{name: shown(place) for name, place in places.items() if place},
         **bind_recorded(spec, parameters),
     }
 
 
 def bind_recorded(spec: Spec, parameters: Mapping[str, object]) -> dict[str, str]:
     """Return the attributes of those parameters alone that the spec names, each bounded."""
+    hides = redactor().hides
     return {
-        names.PARAMETER_VALUE + name: text(parameters[name], MAX_PARAMETER)
+        names.PARAMETER_VALUE + name: HIDDEN
+        if hides(name, parameters[name])
+        else shown(parameters[name], MAX_PARAMETER)
         for name in spec.record
         if name in parameters
     }
 
 
-def attribute_value(value: object) -> AttributeValue:
+def safe_attributes(attributes: Mapping[str, object]) -> dict[str, AttributeValue]:
+    """Return attributes without secrets, with values that every exporter takes."""
+    hides = redactor().hides
+    return {
+        name: HIDDEN if hides(name, value) else attribute_value(value, shown)
+        for name, value in attributes.items()
+    }
+
+
+def attribute_value(value: object, as_text: Callable[[object], str] = text) -> AttributeValue:
     """Return a value that every exporter takes: a scalar, or a list of scalars of one type."""
     if not isinstance(value, list | tuple):
-        return _scalar(value)
-    items = [_scalar(item) for item in value[:MAX_ITEMS]]
+        return _scalar(value, as_text)
+    items = [_scalar(item, as_text) for item in value[:MAX_ITEMS]]
     if len({type(item) for item in items}) > 1:
-        return [text(item) for item in items]
+        return [as_text(item) for item in items]
     return items
 
 
-def _scalar(value: object) -> bool | int | float | str:
+def _scalar(value: object, as_text: Callable[[object], str]) -> bool | int | float | str:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return text(value)
+        return as_text(value)
     try:
         if isinstance(value, float):
             return float(value)
         # What counts is often NumPy's integer, which is no `int`.
         number = operator.index(value)  # type: ignore[arg-type]  # it raises if it is none
     except Exception:  # noqa: BLE001 - as above
-        return text(value)
-    return number if abs(number) <= MAX_INTEGER else text(value)
+        return as_text(value)
+    return number if abs(number) <= MAX_INTEGER else as_text(value)

@@ -54,10 +54,13 @@ CORRELATION_ID = "correlation_id"
 
 ERROR_TYPE = "error.type"
 ERROR_FINGERPRINT = "prefect.error.fingerprint"
-"""The same for the same failure of the same code, whatever its message and line numbers."""
+"""16 hex digits: the same for the same failure of the same code, whatever its message and lines."""
 
 ERROR_CATEGORY = "prefect.error.category"
-"""One of user_code, timeout, infrastructure, cancelled, upstream."""
+"""One of user_code, data, timeout, upstream, infrastructure, cancelled, configuration."""
+
+ERROR_CONTEXT = "prefect.error.context."
+"""Followed by a fact's name, of `error_context()`; on the event of the exception."""
 
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
