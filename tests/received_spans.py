@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-Attributes: TypeAlias = Mapping[str, object]
+from received_values import Attributes, attributes
+
+__all__ = ["Attributes", "ReceivedSpan", "read_spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ReceivedSpan:
 def read_spans(request: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
     """Yield the spans of one export."""
     for each in request.resource_spans:
-        resource = _attributes(each.resource.attributes)
+        resource = attributes(each.resource.attributes)
         for scope in each.scope_spans:
             for span in scope.spans:
                 yield _span(span, resource, scope.scope.name)
@@ -65,27 +65,10 @@ def _span(span: Span, resource: Attributes, scope: str) -> ReceivedSpan:
         end_ns=span.end_time_unix_nano,
         status=Status.StatusCode.Name(span.status.code).removeprefix("STATUS_CODE_"),
         status_message=span.status.message,
-        attributes=_attributes(span.attributes),
-        events=tuple((event.name, _attributes(event.attributes)) for event in span.events),
+        attributes=attributes(span.attributes),
+        events=tuple((event.name, attributes(event.attributes)) for event in span.events),
         links=tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
         resource=resource,
         scope=scope,
         tracestate=span.trace_state,
     )
-
-
-def _attributes(given: Iterable[KeyValue]) -> Attributes:
-    return {each.key: _value(each.value) for each in given}
-
-
-def _value(given: AnyValue) -> object:
-    match given.WhichOneof("value"):
-        case None:
-            return None
-        case "array_value":
-            return tuple(_value(each) for each in given.array_value.values)
-        case "kvlist_value":
-            return _attributes(given.kvlist_value.values)
-        case kind:
-            value: object = getattr(given, kind)
-            return value

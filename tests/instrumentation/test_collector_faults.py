@@ -26,6 +26,14 @@ NOISE = 2.0
 DISABLED = {"OTEL_SDK_DISABLED": "true"}
 WAYS: list[tuple[Way, Protocol]] = [("plugin", "http"), ("setup", "grpc")]
 
+ALL_SIGNALS = {
+    "OTEL_LOGS_EXPORTER": "otlp",
+    "OTEL_METRICS_EXPORTER": "otlp",
+    "PREFECT_INSTRUMENTATION_LOGS": "json",
+    "PREFECT_INSTRUMENTATION_LOG_STREAM": "stderr",
+    "PREFECT_LOGGING_LEVEL": "INFO",
+}
+
 by_each_way = pytest.mark.parametrize(("way", "protocol"), WAYS, ids=["plugin-http", "setup-grpc"])
 
 
@@ -110,6 +118,46 @@ def test_flow_ends_in_time(
     assert process.delay < usual + 1 + NOISE
     assert ["3 of 3 spans"] == losses(process.complaints)
     assert len(set(told(process.complaints))) == len(told(process.complaints)) <= 3
+
+
+@pytest.mark.parametrize(
+    ("way", "protocol", "fault"),
+    [("plugin", "http", Fault.BLACK_HOLE), ("setup", "grpc", Fault.REFUSED)],
+    ids=["plugin-http", "setup-grpc"],
+)
+def test_three_signals_end_in_the_same_time(
+    scene: Scene, usual: float, way: Way, protocol: Protocol, fault: Fault
+) -> None:
+    """Spans, log records and metrics share the second, and the line that counts them."""
+    with scene.receiver.failing(fault):
+        process = run(scene, "works", way, protocol, **ALL_SIGNALS)
+
+    assert (("3",), 0) == (process.lines, process.status)
+    assert process.delay < usual + 1 + 2 * NOISE
+    (lost,) = [line for line in process.complaints if "were not delivered" in line]
+    assert "3 of 3 spans, " in lost
+    assert " log records" in lost
+    assert " exports of metrics" in lost
+
+
+@by_each_way
+def test_three_signals_of_a_short_flow_arrive(scene: Scene, way: Way, protocol: Protocol) -> None:
+    """A process of a second leaves its spans, log records and metrics behind, of one resource."""
+    scene.receiver.clear()
+    process = run(scene, "works", way, protocol, **ALL_SIGNALS)
+    mine = {"service.name": "works"}.items()
+    logs = [each for each in scene.receiver.logs() if mine <= each.resource.items()]
+    metrics = [each for each in scene.receiver.metrics() if mine <= each.resource.items()]
+    resources = [
+        *(each.resource for each in scene.spans_by("works")),
+        *(each.resource for each in logs),
+        *(each.resource for each in metrics),
+    ]
+
+    assert (3, 0) == (len(scene.spans_by("works")), process.status)
+    assert logs
+    assert any(each.name.startswith("prefect_sdk_") for each in metrics)
+    assert 1 == len({each["service.instance.id"] for each in resources})
 
 
 @by_each_way

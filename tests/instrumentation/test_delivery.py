@@ -1,4 +1,4 @@
-"""How long a process waits for its spans, and for what."""
+"""How long a process waits for its telemetry, and for what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from threading import Event, active_count
 
 import pytest
 
-from prefect_instrumentation._delivery import Budget, Courier, Delivery
+from prefect_instrumentation._provider.delivery import Budget, Courier, Delivery, Way
+from prefect_instrumentation._provider.signals import LOGS, METRICS, SPANS
 
 
 class Clock:
@@ -114,7 +115,7 @@ def test_courier_can_be_left_alone() -> None:
 def test_error_of_a_provider_is_no_flush() -> None:
     """It is neither raised nor waited for."""
     provider = StubbornProvider(error=RuntimeError("no"))
-    delivery = Delivery(provider, (), 20.0)
+    delivery = Delivery(20.0, [Way(provider)])
     start = time.monotonic()
 
     assert not delivery.flush(20.0)
@@ -128,7 +129,7 @@ def test_word_of_a_provider_counts() -> None:
     provider = StubbornProvider(flushed=False)
     provider.may_go_on.set()
 
-    assert not Delivery(provider, (), 20.0).flush(20.0)
+    assert not Delivery(20.0, [Way(provider)]).flush(20.0)
 
 
 def test_hanging_provider_is_left() -> None:
@@ -136,7 +137,7 @@ def test_hanging_provider_is_left() -> None:
     provider = StubbornProvider()
     start = time.monotonic()
 
-    assert not Delivery(provider, (), 20.0).flush(0.05)
+    assert not Delivery(20.0, [Way(provider)]).flush(0.05)
     assert time.monotonic() - start < 10
     provider.may_go_on.set()
 
@@ -145,7 +146,7 @@ def test_process_is_closed_once() -> None:
     """Both `atexit` and a finalizer of multiprocessing may ask."""
     provider = StubbornProvider()
     provider.may_go_on.set()
-    delivery = Delivery(provider, (), 20.0)
+    delivery = Delivery(20.0, [Way(provider)])
 
     delivery.close()
     delivery.close()
@@ -156,7 +157,7 @@ def test_process_is_closed_once() -> None:
 def test_flush_soon_waits_for_nobody() -> None:
     """However often it is asked for while the provider hangs, one more attempt is enough."""
     provider = StubbornProvider()
-    delivery = Delivery(provider, (), 20.0)
+    delivery = Delivery(20.0, [Way(provider)])
     start = time.monotonic()
 
     for _ in range(1000):
@@ -171,7 +172,81 @@ def test_flush_soon_waits_for_nobody() -> None:
 def test_provider_of_the_user_costs_no_thread() -> None:
     """Each test with recorded spans may have a provider of its own: a thread waits for none."""
     before = active_count()
-    deliveries = [Delivery(StubbornProvider(), (), 1.0) for _ in range(20)]
+    deliveries = [Delivery(1.0, [Way(StubbornProvider())]) for _ in range(20)]
 
     assert before == active_count()
     assert 20 == len(deliveries)
+
+
+class Lost:
+    """So many things on their way, some of which have not arrived."""
+
+    def __init__(self, undelivered: int, ended: int) -> None:
+        self.undelivered = undelivered
+        self.ended = ended
+
+    def renew(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_hanging_way_keeps_no_other(end: str) -> None:
+    """All are sent off at once, and are waited for by the same deadline."""
+    hanging = [StubbornProvider(), StubbornProvider()]
+    well = StubbornProvider()
+    well.may_go_on.set()
+    delivery = Delivery(0.05, [Way(each) for each in (*hanging, well)])
+    start = time.monotonic()
+
+    if end == "flush":
+        assert not delivery.flush(20.0)
+    else:
+        delivery.close()
+    assert time.monotonic() - start < 10
+    assert [1, 1, 1] == [len(each.asked) for each in (*hanging, well)]
+    for each in hanging:
+        each.may_go_on.set()
+
+
+def test_provider_of_the_user_is_not_ended() -> None:
+    """Whoever made it shuts it down."""
+    provider = StubbornProvider()
+    provider.may_go_on.set()
+    delivery = Delivery(20.0, [Way(provider, is_ours=False)])
+
+    delivery.flush(20.0)
+    delivery.close()
+
+    assert ["force_flush"] == provider.asked
+
+
+def test_all_losses_are_told_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """What was lost of each signal, once, with the variables that would turn it off."""
+    provider = StubbornProvider()
+    provider.may_go_on.set()
+    lost = [(Lost(2, 3), SPANS), (Lost(0, 9), METRICS), (Lost(4, 4), LOGS)]
+    delivery = Delivery(20.0, [Way(provider, (each,), signal) for each, signal in lost])
+
+    assert not delivery.flush(20.0)
+    delivery.close()
+
+    (line,) = caplog.messages
+    assert line.startswith("2 of 3 spans, 4 of 4 log records were not delivered. Does")
+    assert line.endswith("With OTEL_TRACES_EXPORTER=none, OTEL_LOGS_EXPORTER=none nothing is sent")
+
+
+def test_no_way_delivers_nothing() -> None:
+    """A flush of what is not there is none."""
+    assert not Delivery(20.0).flush(20.0)
+
+
+def test_way_of_a_signal_can_be_replaced() -> None:
+    """A provider that the user names later is the one that is flushed; other signals stay."""
+    first, second, other = (StubbornProvider() for _ in range(3))
+    for each in (first, second, other):
+        each.may_go_on.set()
+    delivery = Delivery(0.0, [Way(first), Way(other, signal=LOGS)])
+    delivery.replace(Way(second), 20.0)
+
+    assert delivery.flush(20.0)
+    assert [0, 1, 1] == [len(each.asked) for each in (first, second, other)]

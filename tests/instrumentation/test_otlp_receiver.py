@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import socket
 import urllib.error
 import urllib.request
@@ -12,9 +13,26 @@ from typing import Literal, TypeAlias
 
 import grpc  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (
+    OTLPLogExporter as GrpcLogExporter,
+)
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
+    OTLPMetricExporter as GrpcMetricExporter,
+)
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import (
+    OTLPLogExporter as HttpLogExporter,
+)
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import (
+    OTLPMetricExporter as HttpMetricExporter,
+)
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import LogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -30,7 +48,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from otlp_receiver import Fault, OtlpReceiver, ReceivedSpan, tree
+from otlp_receiver import Fault, OtlpReceiver, Protocol, ReceivedLog, ReceivedSpan, tree
+from received_metrics import ReceivedHistogram
 
 NewExporter: TypeAlias = Callable[[OtlpReceiver], SpanExporter]
 
@@ -191,6 +210,96 @@ def test_parallel_exports_lose_nothing(receiver: OtlpReceiver) -> None:
     assert (len(receiver.spans()), len(receiver.requests())) == (320, 16)
 
 
+def log_exporter(receiver: OtlpReceiver, protocol: Protocol) -> LogRecordExporter:
+    """Return an exporter of log records."""
+    if protocol == "grpc":
+        return GrpcLogExporter(receiver.grpc_endpoint, insecure=True, timeout=TIMEOUT_SECONDS)
+    return HttpLogExporter(f"{receiver.http_endpoint}/v1/logs", timeout=TIMEOUT_SECONDS)
+
+
+def metric_exporter(receiver: OtlpReceiver, protocol: Protocol) -> MetricExporter:
+    """Return an exporter of metrics."""
+    if protocol == "grpc":
+        return GrpcMetricExporter(receiver.grpc_endpoint, insecure=True, timeout=TIMEOUT_SECONDS)
+    return HttpMetricExporter(f"{receiver.http_endpoint}/v1/metrics", timeout=TIMEOUT_SECONDS)
+
+
+by_each_protocol = pytest.mark.parametrize("protocol", ["http", "grpc"])
+
+
+@by_each_protocol
+def test_everything_a_log_record_holds_arrives(receiver: OtlpReceiver, protocol: Protocol) -> None:
+    """What arrived equals what the logger was given."""
+    provider = LoggerProvider(resource=Resource({"service.name": "etl"}), shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(log_exporter(receiver, protocol)))
+    provider.get_logger("orders").emit(
+        timestamp=1_000,
+        context=set_span_in_context(NonRecordingSpan(AWAY)),
+        severity_number=SeverityNumber.ERROR2,
+        severity_text="bad",
+        body="no disk",
+        attributes={"whole": 7, "nested": {"many": ("x", "y")}},
+    )
+    provider.shutdown()
+
+    assert receiver.logs() == (
+        ReceivedLog(
+            time_ns=1_000,
+            severity="ERROR2",
+            severity_text="bad",
+            body="no disk",
+            attributes={"whole": 7, "nested": {"many": ("x", "y")}},
+            trace_id="000000000000000000000000000000a1",
+            span_id="00000000000000b2",
+            resource={"service.name": "etl"},
+            scope="orders",
+        ),
+    )
+    assert ["logs"] == [each.signal for each in receiver.requests()]
+
+
+@by_each_protocol
+def test_everything_a_metric_holds_arrives(receiver: OtlpReceiver, protocol: Protocol) -> None:
+    """What arrived equals what the instruments were given."""
+    exporter = metric_exporter(receiver, protocol)
+    reader = PeriodicExportingMetricReader(exporter, math.inf)
+    resource = Resource({"service.name": "etl"})
+    provider = MeterProvider([reader], resource, shutdown_on_exit=False)
+    meter = provider.get_meter("orders")
+    away = set_span_in_context(NonRecordingSpan(AWAY))
+    meter.create_counter("rows", "{row}").add(2, {"kind": "order"}, away)
+    meter.create_gauge("depth").set(0.5)
+    seconds = meter.create_histogram("seconds", explicit_bucket_boundaries_advisory=[1.0])
+    seconds.record(3)
+    provider.force_flush()
+    exporter.shutdown()
+    rows, depth, duration = receiver.metrics()
+    (point,) = rows.points
+    (exemplar,) = point.exemplars
+
+    assert ("rows", "sum", "{row}", "CUMULATIVE") == (
+        *(rows.name, rows.kind, rows.unit, rows.temporality),
+    )
+    assert ("orders", {"service.name": "etl"}, True) == (rows.scope, rows.resource, rows.monotonic)
+    assert (2, {"kind": "order"}) == (point.value, point.attributes)
+    assert 0 < point.start_ns <= point.end_ns
+    assert (2, f"{0xA1:032x}", f"{0xB2:016x}") == (
+        *(exemplar.value, exemplar.trace_id, exemplar.span_id),
+    )
+    assert ("gauge", "", 0.5) == (depth.kind, depth.temporality, depth.points[0].value)
+    assert ReceivedHistogram(1, 3.0, (1.0,), (0, 1)) == duration.points[0].histogram
+    assert ["metrics"] == [each.signal for each in receiver.requests()]
+
+
+def test_wait_for_other_signals_in_vain_says_what_there_is(receiver: OtlpReceiver) -> None:
+    """A deadline that passes is an error, of log records and metrics too."""
+    with pytest.raises(TimeoutError, match=r"only this: \[\]"):
+        receiver.wait_for_logs(lambda logs: len(logs) > 0, deadline_seconds=0.01)
+    with pytest.raises(TimeoutError, match=r"only this: \[\]"):
+        receiver.wait_for_metrics(lambda metrics: len(metrics) > 0, deadline_seconds=0.01)
+    assert () == receiver.wait_for_logs(lambda logs: not logs)
+
+
 def test_clear_forgets(receiver: OtlpReceiver, exporter: SpanExporter) -> None:
     """After a clear, only what comes later is there."""
     exporter.export([plain_span("before")])
@@ -292,7 +401,7 @@ def test_fault_is_over_when_a_test_fails(receiver: OtlpReceiver) -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "body", "status"),
     [
-        ("/v1/metrics", PROTOBUF, b"", 404),
+        ("/v1/profiles", PROTOBUF, b"", 404),
         ("/v1/traces", {"Content-Type": "application/json"}, b"{}", 404),
         ("/v1/traces", PROTOBUF, b"\xff\xff", 400),
         ("/v1/traces", PROTOBUF | GZIP, b"plain", 400),

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
 
-from prefect_instrumentation._pipeline import Pipeline
+from prefect_instrumentation._provider.span_pipeline import Pipeline
 
 
 class Workshop:

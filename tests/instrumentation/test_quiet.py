@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from prefect_instrumentation._quiet import Quiet
+from prefect_instrumentation._provider.quiet import Quiet
 
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 
@@ -82,7 +82,7 @@ def test_credentials_are_hidden(name: str, value: str, text: str) -> None:
     (line,) = passed(Quiet({name: value}), record("%s", text))
 
     assert "hunter2" not in line
-    assert "[hidden]" in line
+    assert "[redacted]" in line
 
 
 def test_short_values_are_no_secrets() -> None:
@@ -94,4 +94,4 @@ def test_broken_address_is_no_obstacle() -> None:
     """An endpoint that is no address is the exporter's to complain of."""
     quiet = Quiet({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://[::1", HEADERS: "k=hunter2"})
 
-    assert ["[hidden]"] == passed(quiet, record("hunter2"))
+    assert ["[redacted]"] == passed(quiet, record("hunter2"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_instrumentation._resource import Surroundings, resource
+from prefect_instrumentation._provider.resource import Surroundings, resource
 
 CONTAINER = "0123456789abcdef" * 4
 
