@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -44,18 +43,6 @@ OF_THE_SCRAPE = {
 OF_THE_PROCESS = ("process_", "prefect_exporter_", "prefect_server_")
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
-
-
-@pytest.fixture(name="otelcol", scope="session")
-def _otelcol() -> Path:
-    """The collector's program, built where that was not done."""
-    built = subprocess.run(
-        [str(ROOT / "scripts" / "otel-collector")], capture_output=True, text=True, check=False
-    )
-    if built.returncode:
-        why = built.stderr.splitlines()[-1:]
-        pytest.fail(f"no collector; `make otel-collector` builds it: {why}", pytrace=False)
-    return Path(built.stdout.strip())
 
 
 @pytest.fixture(name="backend")

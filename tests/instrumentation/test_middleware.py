@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -174,12 +175,17 @@ def test_span_goes_on_with_the_callers_trace(recorder: Recorder) -> None:
     assert own_header(span) == response.headers["traceparent"]
 
 
+def carried() -> dict[str, object]:
+    """Return the current baggage without the correlation id, which every request has."""
+    return {name: value for name, value in baggage.get_all().items() if name != "correlation_id"}
+
+
 def test_baggage_is_current_in_the_application(recorder: Recorder) -> None:
     """Baggage that came in several headers is there for whatever goes out."""
     seen: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(dict(baggage.get_all()))
+        seen.append(carried())
         await plain(scope, receive, send)
 
     ask_raw(
@@ -222,7 +228,7 @@ def test_hostile_trace_headers_begin_a_new_trace(
     seen: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(dict(baggage.get_all()))
+        seen.append(carried())
         await plain(scope, receive, send)
 
     ask_raw(CorrelationMiddleware(app, recorder.provider), headers)
@@ -230,6 +236,33 @@ def test_hostile_trace_headers_begin_a_new_trace(
     assert recorder.server.parent is None
     assert [{}] == seen
     assert [] == caplog.records
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([(b"baggage", b"correlation_id=ord-42")], "ord-42"),
+        ([(b"baggage", b"correlation_id=ord-42"), (b"x-correlation-id", b"ord-1")], "ord-1"),
+        ([(b"baggage", b"correlation_id=ord-42"), (b"x-correlation-id", b"a b")], "ord-42"),
+        ([(b"baggage", b"correlation_id=%3Cscript%3E")], None),
+    ],
+    ids=["baggage", "header-wins", "bad-header", "bad-baggage"],
+)
+def test_correlation_id_is_taken_from_the_header_or_else_from_baggage(
+    recorder: Recorder, headers: list[tuple[bytes, bytes]], expected: str | None
+) -> None:
+    """An id goes on from either, the header first; a bad one is no id; baggage carries it on."""
+    seen: list[tuple[object, object]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((_correlation.current(), baggage.get_baggage("correlation_id")))
+        await plain(scope, receive, send)
+
+    ask_raw(CorrelationMiddleware(app, recorder.provider), headers)
+
+    ((current, in_baggage),) = seen
+    assert current == in_baggage
+    assert current == expected if expected else re.fullmatch("[0-9a-f]{32}", str(current))
 
 
 def test_span_begins_a_trace_of_its_own_inside_another_span(recorder: Recorder) -> None:

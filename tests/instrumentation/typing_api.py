@@ -10,8 +10,13 @@ from prefect import Flow, Task, flow, task
 from prefect_instrumentation import (
     Trace,
     annotate,
+    counter,
     current_trace,
+    measured,
     record_io,
+    register_circuit_breaker,
+    register_dead_letters,
+    timer,
     traced,
 )
 
@@ -163,3 +168,67 @@ def inside() -> None:
     record_io(1)  # type: ignore[call-arg]  # nobody could tell records from bytes
     annotate(customer="acme", parts=[1, 2], anything=object())
     assert_type(current_trace(), Trace | None)
+
+
+@measured
+def measured_function(day: str) -> int:
+    """Measured function."""
+    return len(day)
+
+
+@timer("loads", labels={"table": "orders"})
+async def timed_function(day: str) -> int:
+    """Timed coroutine function."""
+    return len(day)
+
+
+@measured
+@task
+def measured_task(day: str, /) -> int:
+    """Decorator above `@task`."""
+    return len(day)
+
+
+@flow
+@measured
+def measured_flow(day: str, /) -> int:
+    """Decorator below `@flow`."""
+    return len(day)
+
+
+class MeasuredShop:
+    """Measured methods."""
+
+    @measured
+    def method(self, day: str) -> int:
+        """Plain method."""
+        return len(day)
+
+    @measured
+    @classmethod
+    def of_class(cls, day: str) -> int:
+        """Decorator above `classmethod`."""
+        return len(day)
+
+
+async def meters() -> None:
+    """What is measured keeps its type, and meters take what they should."""
+    assert_type(measured_function(day="monday"), int)
+    assert_type(await timed_function("monday"), int)
+    assert_type(measured_task, Task[[str], int])
+    assert_type(measured_flow, Flow[[str], int])
+    assert_type(MeasuredShop().method("monday"), int)
+    assert_type(MeasuredShop.of_class("monday"), int)
+    measured_function(1)  # type: ignore[arg-type]  # parameters are checked as before
+    measured("loads")  # type: ignore[type-var]  # a name is no function
+    orders = counter("orders", description="Orders.", unit="{order}")
+    orders.add(1, shop="berlin", table=3)
+    orders.add(0.5)
+    orders.add("one")  # type: ignore[arg-type]  # an amount is a number
+    counter("orders", "Orders.")  # type: ignore[call-arg]  # nobody could tell it from a unit
+    with timer("loads"):
+        pass
+    end: Callable[[], None] = register_circuit_breaker("bank", lambda: "open")
+    end()
+    register_dead_letters("orders", lambda: 3)
+    register_dead_letters("orders", 3)  # type: ignore[arg-type]  # it is asked again and again

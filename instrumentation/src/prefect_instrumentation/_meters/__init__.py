@@ -1,0 +1,1 @@
+"""What runs cost and move, as metrics of OpenTelemetry; nothing is imported before it is used."""
