@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,15 @@ class Heard:
         """Return the names of the spans of its trace that have this parent, sorted."""
         place = (parent.trace_id, parent.span_id)
         return sorted(span.name for span in self.spans if (span.trace_id, span.parent_id) == place)
+
+    def lines(self, flow: str = "", logger: str = "") -> list[dict[str, object]]:
+        """Return the log lines, those of a flow or of a logger."""
+        found = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return [
+            line
+            for line in found
+            if flow in ("", line.get("flow")) and logger in ("", line["logger"])
+        ]
 
     def native(self) -> list[object]:
         """Return the types of the runs that Prefect's own spans tell of."""
@@ -194,12 +204,61 @@ def test_no_run_has_two_spans(heard: Heard) -> None:
         "flow sending",
         "flow starving",
         "flow striding",
+        "flow talking",
     ] == sorted(span.name for span in roots)
+
+
+def test_all_ways_to_write_make_lines_of_one_run(heard: Heard) -> None:
+    """Prefect's loggers, `logging`, structlog and `print` say which run and which trace."""
+    span = heard.one("flow talking")
+    lines = [line for line in heard.lines("talking") if str(line["event"]).startswith("order ")]
+
+    assert ["order taken", "order packed", "order sent", "order printed"] == [
+        line["event"] for line in lines
+    ]
+    assert [7, None, 7, None] == [line.get("order") for line in lines]
+    assert {
+        (
+            span.trace_id,
+            span.span_id,
+            span.attributes["correlation_id"],
+            span.attributes["prefect.flow_run.id"],
+        )
+    } == {
+        (line["trace_id"], line["span_id"], line["correlation_id"], line["flow_run_id"])
+        for line in lines
+    }
+
+
+def test_value_of_a_secret_block_is_hidden(heard: Heard) -> None:
+    """What a block keeps secret is not in the line that gives it away."""
+    assert ["paid by [redacted]"] == [
+        line["event"] for line in heard.lines("talking") if "paid" in str(line["event"])
+    ]
+    assert "hunter2" not in heard.output
+
+
+def test_attempts_have_their_numbers(heard: Heard) -> None:
+    """The lines of a flow that fails twice say in which attempt."""
+    failed = [line["attempt"] for line in heard.lines("retried") if "exception" in line]
+
+    assert [1, 2] == failed
+
+
+def test_failed_run_has_one_line_of_its_own(heard: Heard) -> None:
+    """It names the error as the span does."""
+    span = heard.one("flow failing")
+    (line,) = heard.lines("failing", "prefect_instrumentation.runs")
+
+    assert "Flow run failed" == line["event"]
+    keys = ("error.type", "prefect.error.fingerprint", "prefect.error.category")
+    assert [span.attributes[key] for key in keys] == [line[key] for key in keys]
 
 
 def test_all_is_well(heard: Heard) -> None:
     """Nothing is said about this Prefect or of telemetry that was lost."""
-    assert "prefect_instrumentation" not in heard.output
+    assert [] == heard.lines(logger="prefect_instrumentation")
+    assert "Telemetry is incomplete" not in heard.output
 
 
 def test_uninstrument_restores_native_spans(theatre: Theatre) -> None:

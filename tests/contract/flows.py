@@ -7,15 +7,19 @@ The argument says which: `zero-code` all of them, under whatever the environment
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Iterator
 
 import prefect.task_engine
+import structlog
 from opentelemetry import trace
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.task_runners import ProcessPoolTaskRunner
+from pydantic import SecretStr
 
 from prefect_instrumentation.instrumentor import PrefectInstrumentor
 
@@ -117,6 +121,17 @@ def pooling() -> None:
     step.map([1, 2]).result()
 
 
+@flow(log_prints=True)
+def talking() -> None:
+    """Write by all the ways there are, and give a secret away."""
+    secret: Secret[str] = Secret(value=SecretStr("hunter2-of-the-block"))
+    get_run_logger().info("order taken", extra={"order": 7})
+    get_run_logger().info("paid by %s", secret.get())
+    logging.getLogger("shop").info("order packed")
+    structlog.get_logger("shop").info("order sent", order=7)
+    print("order printed")
+
+
 @flow
 def sending() -> None:
     """Create a run of a deployment, and keep what its labels say of this one."""
@@ -132,7 +147,7 @@ def sending() -> None:
 
 def zero_code() -> None:
     """Run all of them."""
-    for each in (failing, retried, late, starving, nesting, pooling, sending):
+    for each in (failing, retried, late, starving, nesting, pooling, talking, sending):
         each(return_state=True)
     asyncio.run(striding())
 

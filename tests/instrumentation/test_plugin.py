@@ -105,6 +105,7 @@ def _environ(receiver: OtlpReceiver, api: str, tmp_path: Path) -> dict[str, str]
         "PREFECT_API_URL": api,
         "PREFECT_HOME": str(tmp_path),
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_INSTRUMENTATION_LOGS": "none",
     }
 
 

@@ -97,7 +97,14 @@ def test_given_provider_is_not_made_global() -> None:
 @pytest.mark.parametrize(
     ("arguments", "left"),
     [
-        ("", ["PREFECT_PLUGINS_ALLOW", "PREFECT_PLUGINS_ENABLED"]),
+        (
+            "",
+            [
+                "PREFECT_INSTRUMENTATION_LOGS",
+                "PREFECT_PLUGINS_ALLOW",
+                "PREFECT_PLUGINS_ENABLED",
+            ],
+        ),
         ("tracer_provider=TracerProvider()", []),
     ],
     ids=["ours", "theirs"],

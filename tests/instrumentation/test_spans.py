@@ -30,6 +30,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from observed import COMPLETED, FAILED, FLOW, load
 from prefect_instrumentation import _correlation, _propagation, traced
 from prefect_instrumentation._calls import running
 from prefect_instrumentation._propagation import (
@@ -44,39 +45,9 @@ from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
 from prefect_instrumentation._spans import SpanObserver
 from traces import Hostile, attributes, only, span_id
 
-COMPLETED = StateChange("COMPLETED", "Completed", "")
-FAILED = StateChange("FAILED", "Failed", "no eggs")
 HUGE = "x" * 100_000
 
 
-def load(day: str = "") -> str:
-    """Stand in for what a user decorates."""
-    return day
-
-
-FLOW = Run(
-    kind="flow",
-    id="run-1",
-    name="crimson-otter",
-    function=load,
-    flow="etl",
-    flow_run_id="run-1",
-    flow_run_name="crimson-otter",
-    task="",
-    tags=(),
-    parameters={},
-    labels={},
-    enclosing_labels=(),
-    in_process=False,
-    generator=False,
-    background=False,
-    flow_id="flow-1",
-    deployment_id="",
-    deployment="",
-    work_pool="",
-    work_queue="",
-    waited=0.0,
-)
 TASK = replace(FLOW, kind="task", id="run-2", name="load-0", task="load", flow_id="")
 DEPLOYED = replace(FLOW, deployment_id="dep-1")
 
@@ -395,7 +366,7 @@ def test_attributes_say_whose_run_it_is(studio: Studio) -> None:
         "prefect.parameter.type.day": "str",
         "prefect.state.type": "COMPLETED",
         "prefect.state.name": "Completed",
-        "code.function.name": f"{__name__}.load",
+        "code.function.name": "observed.load",
     } == found
 
 

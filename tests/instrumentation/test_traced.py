@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 from prefect import flow, task
 
+from prefect_instrumentation import correlation
 from prefect_instrumentation._calls import running
 from prefect_instrumentation._spec import spec_of
 from prefect_instrumentation._traced import current_trace, traced
@@ -56,6 +57,23 @@ with open(sys.argv[1], "rb") as file:
     load, pages = pickle.load(file)
 print(load("monday"), list(pages("monday")))
 """
+
+
+def test_call_has_the_correlation_id_of_its_context(spans: InMemorySpanExporter) -> None:
+    """A traced function's span has the id that its log lines have, and none where there is none."""
+
+    @traced
+    def load() -> None:
+        """Load nothing."""
+
+    with correlation("ord-42"):
+        load()
+    load()
+
+    expected = ["ord-42", None]
+    assert expected == [
+        attributes(span).get("correlation_id") for span in spans.get_finished_spans()
+    ]
 
 
 def test_call_has_span(spans: InMemorySpanExporter) -> None:

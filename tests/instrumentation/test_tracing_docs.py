@@ -51,7 +51,12 @@ def test_attributes_are_those_of_the_code() -> None:
 
 def test_settings_are_those_of_the_code() -> None:
     """The tables have every setting of ours, and the page names none that there is not."""
-    code = {_settings.ENVIRONMENT, _settings.LINK_AFTER, _settings.EXIT_TIMEOUT}
+    code = {
+        _settings.ENVIRONMENT,
+        _settings.LINK_AFTER,
+        _settings.EXIT_TIMEOUT,
+        _settings.PUSHGATEWAY,
+    }
     ours = {name for name in vars(_settings).values() if _is_ours(name)}
     tables = {name for name in first_column(section("## Settings")) if _is_ours(name)}
     named = set(re.findall(r"PREFECT_INSTRUMENTATION_[A-Z_]+", PAGE))
@@ -91,7 +96,7 @@ def test_variables_of_pools_are_json(block: str) -> None:
 
 def test_downward_api_gives_what_the_resource_asks_for() -> None:
     """The pod's variables are all those, and only those, that are read."""
-    code = (ROOT / "instrumentation/src/prefect_instrumentation/_resource.py").read_text()
+    code = (ROOT / "instrumentation/src/prefect_instrumentation/_provider/resource.py").read_text()
 
     assert set(re.findall(r'"(K8S_\w+)"', code)) == set(re.findall(r'"(K8S_\w+)"', PAGE))
 

@@ -6,6 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prefect_instrumentation._context import copy_context
+    from prefect_instrumentation._correlation import correlation
+    from prefect_instrumentation._errors.context import error_context
+    from prefect_instrumentation._logs.structlog_bridge import add_context
+    from prefect_instrumentation._meters.public import (
+        counter,
+        measured,
+        register_circuit_breaker,
+        register_dead_letters,
+        timer,
+    )
     from prefect_instrumentation._setup import setup
     from prefect_instrumentation._traced import (
         Trace,
@@ -24,10 +35,19 @@ __all__ = [
     "PrefectInstrumentor",
     "Trace",
     "__version__",
+    "add_context",
     "annotate",
+    "copy_context",
+    "correlation",
+    "counter",
     "current_trace",
+    "error_context",
+    "measured",
     "record_io",
+    "register_circuit_breaker",
+    "register_dead_letters",
     "setup",
+    "timer",
     "traced",
 ]
 
@@ -35,10 +55,19 @@ _HOMES = {
     "CorrelationMiddleware": "middleware",
     "PrefectInstrumentor": "instrumentor",
     "Trace": "_traced",
+    "add_context": "_logs.structlog_bridge",
     "annotate": "_traced",
+    "copy_context": "_context",
+    "correlation": "_correlation",
+    "counter": "_meters.public",
     "current_trace": "_traced",
+    "error_context": "_errors.context",
+    "measured": "_meters.public",
     "record_io": "_traced",
+    "register_circuit_breaker": "_meters.public",
+    "register_dead_letters": "_meters.public",
     "setup": "_setup",
+    "timer": "_meters.public",
     "traced": "_traced",
 }
 

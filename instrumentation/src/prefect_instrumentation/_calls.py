@@ -15,12 +15,18 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
-from prefect_instrumentation import _errors, _provider
+from prefect_instrumentation import _correlation, _errors, _provider
 from prefect_instrumentation import attributes as names
-from prefect_instrumentation._driven import adriven, driven
+from prefect_instrumentation._driven import Begin, adriven, driven
 from prefect_instrumentation._guard import guarded
 from prefect_instrumentation._span_attributes import exception
-from prefect_instrumentation._spec import attributes_of, function_name, qualified_name, spec_of
+from prefect_instrumentation._spec import (
+    Spec,
+    attributes_of,
+    function_name,
+    qualified_name,
+    spec_of,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,33 +36,39 @@ Running: TypeAlias = Callable[..., object] | None
 running: ContextVar[Running] = ContextVar("running", default=None)
 """The function of the run whose own code is current: the run's span is that of its call."""
 
-_NO_ERRORS = (StopIteration, StopAsyncIteration, GeneratorExit)
+NO_ERRORS = (StopIteration, StopAsyncIteration, GeneratorExit)
 """How code ends that has not failed."""
 
+_SPEC = otel_context.create_key("prefect_instrumentation-spec")
 
-def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def wrap(function: Callable[..., Any], begin: Begin | None = None) -> Callable[..., Any]:
     """Return a function that gives each call a span, of the same kind: Prefect looks at the kind.
 
     The wrappers use functions and classes of this module but no other variable: where a task is
     pickled for another process they are pickled by value, and so is what they use.
+
+    Args:
+        function: of any kind.
+        begin: gives each call a scope other than a span; it is pickled too.
     """
-    wrapper = _wrapper_of(function)
+    wrapper = _wrapper_of(function, begin or _Call)
     wrapper.__qualname__ = qualified_name(function)
     if isinstance(code := getattr(function, "__code__", None), CodeType):
         wrapper.__code__ = _in_place_of(code, wrapper.__code__)
     return wrapper
 
 
-def _wrapper_of(function: Callable[..., Any]) -> FunctionType:
+def _wrapper_of(function: Callable[..., Any], begin: Begin) -> FunctionType:
     wrapper: Any
     if inspect.iscoroutinefunction(function):
-        wrapper = _wrap_async(function)
+        wrapper = _wrap_async(function, begin)
     elif inspect.isasyncgenfunction(function):
-        wrapper = adriven(function, _Call)
+        wrapper = adriven(function, begin)
     elif inspect.isgeneratorfunction(function):
-        wrapper = driven(function, _Call)
+        wrapper = driven(function, begin)
     else:
-        wrapper = _wrap_sync(function)
+        wrapper = _wrap_sync(function, begin)
     return cast("FunctionType", wrapper)
 
 
@@ -79,22 +91,32 @@ def _in_place_of(code: CodeType, wrapper: CodeType) -> CodeType:
     )
 
 
-def _wrap_sync(function: Callable[P, R]) -> Callable[P, R]:
+def _wrap_sync(function: Callable[P, R], begin: Begin) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with closing(_Call(call, args, kwargs)) as span, span:
+        with closing(begin(call, args, kwargs)) as scope, scope:
             return function(*args, **kwargs)
 
     return call
 
 
-def _wrap_async(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Any]:
+def _wrap_async(function: Callable[P, Coroutine[Any, Any, R]], begin: Begin) -> Callable[P, Any]:
     @functools.wraps(function)
     async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with closing(_Call(call, args, kwargs)) as span, span:
+        with closing(begin(call, args, kwargs)) as scope, scope:
             return await function(*args, **kwargs)
 
     return call
+
+
+def spec_here() -> Spec | None:
+    """Return what `@traced` says of the innermost function that this code is in, if it does."""
+    run = running.get()
+    found = otel_context.get_value(_SPEC)
+    # A run within a traced function has that in its context too, and is the nearer one.
+    if isinstance(found, tuple) and found[0] is run:
+        return cast("Spec", found[1])
+    return spec_of(run)
 
 
 class _Call:
@@ -115,7 +137,9 @@ class _Call:
         self._context: Context | None = None
         self._token: Token[Context] | None = None
         if self._span is not None:
-            self._context = trace.set_span_in_context(self._span)
+            self._context = otel_context.set_value(
+                _SPEC, (running.get(), spec_of(wrapper)), trace.set_span_in_context(self._span)
+            )
             _describe(self._span, wrapper, args, kwargs)
 
     def __enter__(self) -> None:
@@ -134,7 +158,7 @@ class _Call:
         # A generator goes on with what its body has made current, such as a span of its own.
         self._context = otel_context.get_current()
         otel_context.detach(token)
-        if error is not None and not isinstance(error, _NO_ERRORS):
+        if error is not None and not isinstance(error, NO_ERRORS):
             _fail(self._span, error)
 
     def close(self) -> None:
@@ -163,6 +187,8 @@ def _describe(
         return
     parameters = _bind(wrapper, args, kwargs) if spec.record else {}
     span.set_attribute(names.CODE_FUNCTION_NAME, function_name(wrapper))
+    if correlation_id := _correlation.current():
+        span.set_attribute(names.CORRELATION_ID, correlation_id)
     span.set_attributes(attributes_of(spec, parameters))
 
 

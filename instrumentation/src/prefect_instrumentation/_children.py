@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from importlib.metadata import version
 
+from prefect_instrumentation._log_settings import FORMAT
 from prefect_instrumentation._settings import ENVIRONMENT
 
 PLUGIN = "prefect_instrumentation"
 """The plugin's name among the entry points of `prefect.plugins`."""
 
 
-def inherit(
+def inherit(  # noqa: PLR0913 - each stands for an argument of `setup`
     environ: MutableMapping[str, str],
-    service_name: str | None,
-    environment: str | None,
+    *,
+    service_name: str | None = None,
+    environment: str | None = None,
+    logs: bool = False,
+    meters: bool = False,
     prefect_version: str | None = None,
 ) -> None:
     """Have processes that inherit the variables load the plugin, and no other plugin.
@@ -26,10 +30,16 @@ def inherit(
         environ.setdefault("OTEL_SERVICE_NAME", service_name)
     if environment:
         environ.setdefault(ENVIRONMENT, environment)
+    if logs:
+        environ.setdefault(FORMAT, "json")
+    if meters:
+        environ.setdefault("OTEL_METRICS_EXPORTER", "otlp")
     prefix = _prefix(prefect_version or version("prefect"))
     if not any(name.startswith(prefix) for name in environ):
         environ[f"{prefix}ENABLED"] = "1"
         environ[f"{prefix}ALLOW"] = PLUGIN
+        # By itself the plugin would write them.
+        environ.setdefault(FORMAT, "none")
 
 
 def _prefix(prefect_version: str) -> str:

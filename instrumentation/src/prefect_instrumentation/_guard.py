@@ -27,13 +27,18 @@ def guarded(hook: Callable[P, R]) -> Callable[P, R | None]:
 
     @functools.wraps(hook)
     def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
-            return hook(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a flow is worth more than its span
-            swallow(hook.__qualname__, error)
-            return None
+        return attempt(hook, *args, **kwargs)
 
     return call
+
+
+def attempt(hook: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Call a hook as `guarded` makes it."""
+    try:
+        return hook(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - a flow is worth more than its span
+        swallow(getattr(hook, "__qualname__", "a hook"), error)
+        return None
 
 
 def swallow(where: str, error: Exception) -> None:

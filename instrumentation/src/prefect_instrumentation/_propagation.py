@@ -13,6 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from prefect_instrumentation import _correlation
+
 TRACEPARENT = "__OTEL_TRACEPARENT"
 """Prefect's own key. At its start a run puts its own span in place of its creator's."""
 
@@ -75,6 +77,8 @@ def _bounded_baggage(context: Context | None) -> str:
     """Return the first entries, as many as there is room for."""
     carried = ""
     for name, value in baggage.get_all(context).items():
+        if name == _correlation.BAGGAGE:
+            continue  # it has a label of its own
         entry = _entry(name, value)
         longer = f"{carried},{entry}" if carried and entry else carried or entry
         if len(longer) > MAX_BAGGAGE:

@@ -31,6 +31,7 @@ class Run:
         waited: seconds between the run's creation and this start.
         url: of a flow run's page for people.
         flow_run_tags: of the flow run that a task run belongs to, which mostly say who owns it.
+        run_count: how often the run was started before, over all processes.
     """
 
     kind: Literal["flow", "task"]
@@ -56,6 +57,11 @@ class Run:
     waited: float
     url: str = ""
     flow_run_tags: tuple[str, ...] = ()
+    run_count: int = 0
+
+
+FAILING = frozenset({"FAILED", "CRASHED", "CANCELLED", "CANCELLING"})
+"""Types of the states of which no good comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class Outcome:
     state: StateChange
     attempts: int
     error: BaseException | None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the run did not do what it was meant to do."""
+        return self.error is not None or self.state.type in FAILING or self.state.name == "NotReady"
 
 
 class RunObserver(Protocol):
@@ -111,8 +122,8 @@ class RunObserver(Protocol):
 class Observer(Protocol):
     """Hears of every run of this process."""
 
-    def started(self, run: Run) -> RunObserver:
-        """A run starts now, in this context."""
+    def started(self, run: Run) -> RunObserver | None:
+        """A run starts now, in this context; None to hear no more of it."""
 
     def outgoing(self) -> Mapping[str, str]:
         """Labels for a flow run that this context is about to create."""

@@ -29,6 +29,7 @@ class Settings:
         exit_timeout: seconds by which the end of a process may be delayed in all.
         pushgateway: address of a Prometheus Pushgateway that metrics go to; "" for none.
         logs: of log lines.
+        metrics: are sent though no `OTEL_*` variable names an exporter of them.
     """
 
     service_name: str = "prefect"
@@ -37,6 +38,7 @@ class Settings:
     exit_timeout: float = 1.0
     pushgateway: str = ""
     logs: LogSettings = field(default_factory=LogSettings)
+    metrics: bool = False
 
 
 @functools.cache
@@ -45,10 +47,20 @@ def current() -> Settings:
     return read(os.environ)
 
 
-def read(environ: Mapping[str, str]) -> Settings:
-    """Return the settings that the variables give; a bad one is told of and left at its default."""
+def of_environment(environment: str | None) -> Settings:
+    """Return the settings of this process, in an environment where it is not the variable's."""
+    return read(os.environ, environment) if environment else current()
+
+
+def read(environ: Mapping[str, str], environment: str | None = None) -> Settings:
+    """Return the settings that the variables give; a bad one is told of and left at its default.
+
+    Args:
+        environ: the variables.
+        environment: such as `production`, in place of the variable's.
+    """
     defaults = Settings()
-    environment = environ.get(ENVIRONMENT, "").strip()
+    environment = environment or environ.get(ENVIRONMENT, "").strip()
     return Settings(
         environment=environment,
         link_after=duration(environ, LINK_AFTER, defaults.link_after),

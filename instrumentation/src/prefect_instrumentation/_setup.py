@@ -9,7 +9,13 @@ from functools import partial
 from opentelemetry.trace import TracerProvider
 
 from prefect_instrumentation import _children, _prefect, _provider, _settings
+from prefect_instrumentation._failures import FailureObserver
 from prefect_instrumentation._guard import guarded, once
+from prefect_instrumentation._log_context import LogContextObserver
+from prefect_instrumentation._log_settings import Format
+from prefect_instrumentation._logs import written
+from prefect_instrumentation._observers import Later, Observers
+from prefect_instrumentation._runs import Observer
 from prefect_instrumentation._settings import Settings
 from prefect_instrumentation._spans import SpanObserver
 
@@ -21,13 +27,15 @@ class _Call:
     service_name: str | None
     environment: str | None
     tracer_provider: TracerProvider | None
+    logs: bool | None
+    meters: bool | None
 
     def settings(self) -> Settings:
-        settings = _settings.current()
+        settings = _settings.of_environment(self.environment)
         return replace(
             settings,
             service_name=self.service_name or settings.service_name,
-            environment=self.environment or settings.environment,
+            metrics=bool(self.meters) or settings.metrics,
         )
 
 
@@ -40,6 +48,8 @@ def setup(
     service_name: str | None = None,
     environment: str | None = None,
     tracer_provider: TracerProvider | None = None,
+    logs: bool | None = None,
+    meters: bool | None = None,
 ) -> None:
     """Make spans of all flow runs and task runs of this process, and send them.
 
@@ -51,17 +61,40 @@ def setup(
         environment: `deployment.environment.name` of the spans, such as `production`.
         tracer_provider: makes the spans in place of the global one. Whoever made it shuts it down;
             the two names are then of no use.
+        logs: write log lines as `PREFECT_INSTRUMENTATION_LOGS` says, `json` by default. Prefect's
+            logging stays as it is unless this or that variable says otherwise.
+        meters: send metrics by OTLP unless `OTEL_METRICS_EXPORTER` says otherwise.
     """
-    call = _Call(service_name, environment, tracer_provider)
+    call = _Call(service_name, environment, tracer_provider, logs, meters)
     if not _calls:
         _calls.append(call)
     elif call != _calls[0]:
         once("setup", "setup() has been called before, with other arguments: those stay in force")
         call = _calls[0]
-    instrument(call.settings(), call.tracer_provider)
-    _provider.ensure_provider(call.settings())
+    settings = call.settings()
+    instrument(settings, call.tracer_provider)
+    _provider.ensure_provider(settings)
+    write_logs(settings, "json" if call.logs else "none")
     if call.tracer_provider is None:
-        _children.inherit(os.environ, call.service_name, call.environment)
+        _children.inherit(
+            os.environ,
+            service_name=call.service_name,
+            environment=call.environment,
+            logs=bool(call.logs),
+            meters=bool(call.meters),
+        )
+
+
+@guarded
+def plug_in() -> None:
+    """Make spans of all runs of this process, and write its log lines, unless told otherwise.
+
+    For Prefect's plugin system, which is also told to load the plugin by `setup`, for the processes
+    that inherit its variables, and so does it in this one if Prefect is imported after it.
+    """
+    instrument()
+    if not _calls:
+        write_logs(_settings.current(), "json")
 
 
 @guarded
@@ -79,19 +112,53 @@ def instrument(
     observe(chosen, tracer_provider)
 
 
+@guarded
+def write_logs(settings: Settings, default: Format) -> None:
+    """Write log lines in the format of the settings, or in that one where they say nothing."""
+    chosen = settings.logs.format or default
+    if chosen == "none":
+        return
+    from prefect_instrumentation._logs.installing import install  # noqa: PLC0415 - dear
+
+    install(replace(settings, logs=replace(settings.logs, format=chosen)))
+
+
+def stop_logs() -> None:
+    """Give Prefect its own logging back."""
+    if written() is None:
+        return
+    from prefect_instrumentation._logs.installing import uninstall  # noqa: PLC0415 - as above
+
+    uninstall()
+
+
 def observe(chosen: Settings, tracer_provider: TracerProvider | None = None) -> None:
     """Make spans of runs, as `instrument`; other code of this process has asked for nothing."""
     if tracer_provider is not None:
         _provider.use_provider(tracer_provider, chosen)
-    observer = SpanObserver(
+    spans = SpanObserver(
         partial(_begin, chosen, tracer_provider),
         partial(_provider.flush, chosen.exit_timeout),
         _provider.flush_soon,
         tracer_provider,
         chosen.link_after,
     )
+    # A run's span is current for what the others say of it.
+    observer = Observers(spans, LogContextObserver(), FailureObserver(written), Later(_meters))
     # Prefect's plugin system may have been here before, and meant the global one.
     _prefect.instrument(observer, instead=tracer_provider is not None)
+    _prefect.watch_secrets()
+
+
+def _meters() -> Observer | None:
+    """Meter runs where somebody reads meters; the provider is there, since spans come first."""
+    from opentelemetry import metrics  # noqa: PLC0415 - as above
+
+    if type(metrics.get_meter_provider()).__module__.startswith("opentelemetry.metrics."):
+        return None  # the API's own, which keep nothing
+    from prefect_instrumentation._meters.observer import MeterObserver  # noqa: PLC0415 - as above
+
+    return MeterObserver()
 
 
 def _begin(settings: Settings, tracer_provider: TracerProvider | None) -> None:

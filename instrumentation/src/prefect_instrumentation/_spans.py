@@ -16,11 +16,9 @@ from prefect_instrumentation import __version__, _correlation, _errors, _propaga
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._calls import Running, running
 from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
+from prefect_instrumentation._secrets import shown
 from prefect_instrumentation._span_attributes import exception, static
 from prefect_instrumentation._text import MAX_NAME, text
-
-CANCELLED = "CANCELLED"
-FAILING = frozenset({"FAILED", "CRASHED", CANCELLED, "CANCELLING"})
 
 
 class SpanObserver:
@@ -70,7 +68,10 @@ class SpanObserver:
         return RunSpan(
             span,
             run,
-            _Surroundings(trace.set_span_in_context(span, context), correlation_id),
+            _Surroundings(
+                _correlation.carrying(correlation_id, trace.set_span_in_context(span, context)),
+                correlation_id,
+            ),
             f"{parent.span_id:016x}" if parent.is_valid else "",
             # The task runner may be done with this process as soon as the task is.
             self._flush_soon if run.kind == "task" and parent.is_remote else _nothing,
@@ -202,7 +203,7 @@ class RunSpan:
     def renamed(self, name: str) -> None:
         """Correct the run's name; the span's own does not hold it."""
         key = names.TASK_RUN_NAME if self._run.kind == "task" else names.FLOW_RUN_NAME
-        self._span.set_attribute(key, text(name, MAX_NAME))
+        self._span.set_attribute(key, shown(name, MAX_NAME))
 
     def ended(self, outcome: Outcome | None) -> None:
         """Say how the run ended, and end the span."""
@@ -226,7 +227,7 @@ class RunSpan:
         )
         if state.name == "Cached":
             span.set_attributes({names.CACHED: True})
-        if error is None and state.type not in FAILING and state.name != "NotReady":
+        if not outcome.is_failure:
             return
         if error is not None and error is not self._seen:
             self.raised(error)
@@ -258,13 +259,10 @@ def _context_of(run: Run) -> Context:
 
 def _correlation_of(run: Run) -> str:
     """Return the id of this context, else of the labels, its own or those around, else a new."""
-    if current := _correlation.current():
-        return current
-    for labels in (run.labels, *run.enclosing_labels):
-        value = labels.get(_propagation.CORRELATION_ID)
-        if isinstance(value, str) and (accepted := _correlation.accept(value)):
-            return accepted
-    return _correlation.new()
+    of_labels = _correlation.of_labels(
+        _propagation.CORRELATION_ID, run.labels, *run.enclosing_labels
+    )
+    return _correlation.current() or of_labels or _correlation.new()
 
 
 def _nothing() -> None:

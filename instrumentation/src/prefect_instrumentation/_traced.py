@@ -18,12 +18,14 @@ from prefect_instrumentation import _settings
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._calls import wrap
 from prefect_instrumentation._guard import guarded, once
+from prefect_instrumentation._secrets import shown
 from prefect_instrumentation._spec import (
     ATTRIBUTE,
     MAX_INTEGER,
     Spec,
     attribute_value,
     qualified_name,
+    safe_attributes,
 )
 from prefect_instrumentation._text import text
 
@@ -117,14 +119,17 @@ def record_io(
     source: str | None = None,
     destination: str | None = None,
 ) -> None:
-    """Say on the current span what was read or written.
+    """Say on the current span what was read or written, and count it.
 
     Args:
         records: added to what this span has counted so far.
         bytes: likewise.
-        source: what was read; the last one stays.
+        source: what was read; the last one stays. A meter takes that of `@traced` without it.
         destination: what was written; likewise.
     """
+    from prefect_instrumentation._meters import io  # noqa: PLC0415 - nobody pays who moves nothing
+
+    io.count(records, bytes, source, destination)
     span = trace.get_current_span()
     if not span.is_recording():
         return
@@ -132,7 +137,7 @@ def record_io(
     _add(span, names.BYTES, bytes)
     for key, place in ((names.SOURCE, source), (names.DESTINATION, destination)):
         if place is not None:
-            span.set_attribute(key, text(place))
+            span.set_attribute(key, shown(place))
 
 
 @guarded
@@ -140,7 +145,7 @@ def annotate(**attributes: object) -> None:
     """Set attributes of the current span; what OpenTelemetry does not take becomes text."""
     span = trace.get_current_span()
     if span.is_recording():
-        span.set_attributes({key: attribute_value(value) for key, value in attributes.items()})
+        span.set_attributes(safe_attributes(attributes))
 
 
 def current_trace() -> Trace | None:

@@ -9,7 +9,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
-from prefect_instrumentation import _clients, _prefect, _setup
+from prefect_instrumentation import _clients, _prefect, _settings, _setup
 
 
 class PrefectInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped for mypy
@@ -25,7 +25,10 @@ class PrefectInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped fo
 
     def _instrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - the contract's signature
         _setup.instrument(tracer_provider=kwargs.get("tracer_provider"))
+        _setup.write_logs(_settings.current(), "none")
 
     def _uninstrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - as above
         _prefect.uninstrument()
+        _prefect.unwatch_secrets()
         _clients.deactivate_clients()
+        _setup.stop_logs()

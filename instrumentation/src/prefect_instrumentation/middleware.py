@@ -7,8 +7,8 @@ Add it to the application, once, in any order with other middlewares::
     app.add_middleware(CorrelationMiddleware)
 
 Each request goes on with the trace of its `traceparent` header or begins one, has one SERVER span,
-and has a correlation id: that of its `X-Correlation-ID` header or a new one. Runs that the request
-starts belong to the same trace and have the same id. Responses say both.
+and has a correlation id: that of its `X-Correlation-ID` header, or of its baggage, or a new one.
+Runs that the request starts belong to the same trace and have the same id. Responses say both.
 
 Where FastAPI itself or an instrumentation of OpenTelemetry's has begun the request's SERVER span,
 there is no second one.
@@ -81,17 +81,18 @@ class CorrelationMiddleware:
     @guarded
     def _begin(self, scope: Scope) -> _Exchange:
         tracer = self._tracer or self._make_tracer()
-        proposed = _asgi.header(scope, CORRELATION_HEADER) or ""
-        correlation_id = _correlation.accept(proposed) or _correlation.new()
         context = otel_context.get_current()
         own: Span = trace.INVALID_SPAN
         if not _is_served(trace.get_current_span(context)):
             context = _serve(tracer, scope, context)
             own = trace.get_current_span(context)
+        proposed = _correlation.accept(_asgi.header(scope, CORRELATION_HEADER))
+        correlation_id = proposed or _correlation.carried(context) or _correlation.new()
         server = trace.get_current_span(context)
         server.set_attribute(names.CORRELATION_ID, correlation_id)
         scope[_REPLY] = _reply(correlation_id, server.get_span_context())
-        tokens = otel_context.attach(context), _correlation.bind(correlation_id)
+        carrying = _correlation.carrying(correlation_id, context)
+        tokens = otel_context.attach(carrying), _correlation.bind(correlation_id)
         return _Exchange(scope, own, tokens)
 
     def _make_tracer(self) -> Tracer:

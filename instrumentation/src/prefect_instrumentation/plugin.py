@@ -17,6 +17,6 @@ _hook = pluggy.HookimplMarker("prefect-experimental")
 @_hook
 def setup_environment(*, ctx: object) -> None:  # noqa: ARG001 - the hook's own signature
     """Instrument this process; the SDK is imported when the first run starts."""
-    from prefect_instrumentation._setup import instrument  # noqa: PLC0415 - not for a mere look
+    from prefect_instrumentation._setup import plug_in  # noqa: PLC0415 - not for a mere look
 
-    instrument()
+    plug_in()

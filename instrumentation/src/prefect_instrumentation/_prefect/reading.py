@@ -17,6 +17,7 @@ from prefect.utilities.annotations import NotSet
 from prefect.utilities.urls import url_for
 
 from prefect_instrumentation._runs import Outcome, Run, StateChange
+from prefect_instrumentation._secrets import shown
 from prefect_instrumentation._text import MAX_NAME, text
 
 try:
@@ -39,9 +40,9 @@ def run(engine: Any, record: Any) -> Run:  # noqa: ANN401 - one of four engines,
 
 
 def state(of: Any) -> StateChange:  # noqa: ANN401 - prefect.states.State
-    """Return a state's type, name and bounded message."""
+    """Return a state's type, name and message, which is bounded and without secrets."""
     kind = of.type.value
-    return StateChange(kind, text(of.name or kind, MAX_NAME), text(of.message or ""))
+    return StateChange(kind, text(of.name or kind, MAX_NAME), shown(of.message or ""))
 
 
 def outcome(engine: Any, error: BaseException | None) -> Outcome:  # noqa: ANN401
@@ -122,6 +123,7 @@ def _flow_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
         work_queue=record.work_queue_name or "",
         waited=time.time() - record.created.timestamp() if record.created else 0.0,
         url=url_for(record) or "",
+        run_count=record.run_count,
     )
 
 
@@ -147,10 +149,11 @@ def _task_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
         flow_id="",
         deployment_id=str(flow_run.deployment_id or "") if flow_run else "",
         deployment=_deployment(flow_run) if flow_run else "",
-        work_pool="",
+        work_pool=(flow_run.work_pool_name or "") if flow_run else "",
         work_queue="",
         waited=0.0,
         flow_run_tags=tuple(flow_run.tags) if flow_run else (),
+        run_count=record.run_count,
     )
 
 

@@ -129,6 +129,8 @@ class EngineTelemetry:
             return {}  # a subflow whose result serves its parent's next attempt: nothing runs
         self._run = reading.run(self._engine, run)
         self._watch = self._observer.started(self._run)
+        if self._watch is None:
+            return {}
         labels = dict(self._watch.labels)
         run.labels.update(labels)
         # Of a generator that a task runner runs, the steps around are those of its flow.
