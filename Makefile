@@ -36,7 +36,7 @@ fmt: setup ## format the code and mend what can be mended
 type: setup ## check the types alone
 	.venv/bin/mypy
 
-bench: setup ## measure the exporter against servers full of history, and what tracing costs; ARGS="--help"
+bench: setup ## measure the exporter against servers full of history, and what traces and log lines cost; ARGS="--help"
 	@PYTHONPATH=examples:benchmarks .venv/bin/python -m bench $(ARGS)
 
 otel-collector: setup ## build the OpenTelemetry Collector that tests run; minutes, once

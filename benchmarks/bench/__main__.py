@@ -18,6 +18,7 @@ from bench.day import measure_day
 from bench.day_runs import Pace
 from bench.latency import measure_latency
 from bench.ledger_size import measure_ledger
+from bench.log_records import measure_logging
 from bench.machine import describe_machine, load_average
 from bench.polling import Plan, measure_polling
 from bench.report import Results, show
@@ -30,7 +31,7 @@ from demo.processes import NotReadyError
 from demo.sandbox import Sandbox
 from prefect_exporter.settings import PREFIX
 
-_USUAL = ("polling", "latency", "series", "ledger", "tracing")
+_USUAL = ("polling", "latency", "series", "ledger", "tracing", "logging")
 _PARTS = (*_USUAL, "workspace", "day")
 _FLOW_RUNS_A_DAY = 1_000_000
 
@@ -79,6 +80,9 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
     if "tracing" in arguments.parts:
         _say(f"Tracing: {arguments.rounds} rounds of {arguments.traced_tasks:,} tasks ...")
         results.tracing = measure_tracing(arguments.traced_tasks, arguments.rounds, _say)
+    if "logging" in arguments.parts:
+        _say(f"Logging: {arguments.rounds} rounds of {arguments.records:,} records ...")
+        results.logging = measure_logging(arguments.records, arguments.rounds, arguments.runs, _say)
     if "day" in arguments.parts:
         pace = Pace(
             flow_runs=round(_FLOW_RUNS_A_DAY * arguments.scale),
@@ -131,7 +135,9 @@ def _arguments() -> argparse.Namespace:
     add("--scrapes", type=int, default=200, help="scrapes in each format: %(default)s")
     add("--completions", type=_number, default="6000k", help="a day, in the ledger: %(default)s")
     add("--traced-tasks", type=_number, default="1k", help="of each process: %(default)s")
-    add("--rounds", type=int, default=5, help="of processes that trace: %(default)s")
+    add("--records", type=_number, default="10k", help="logged by each process: %(default)s")
+    add("--runs", type=int, default=200, help="at once, for their memory: %(default)s")
+    add("--rounds", type=int, default=5, help="of processes that trace or log: %(default)s")
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")
     add("--hours", type=float, default=26.0, help="of the simulated day: %(default)s")
     add("--from-hour", type=float, default=0.0, help="where that day begins: %(default)s")
@@ -140,8 +146,8 @@ def _arguments() -> argparse.Namespace:
 
 
 _DESCRIPTION = (
-    "Fill real Prefect servers on PostgreSQL, run the exporter on them, trace tasks of another one,"
-    " and print what all of it costs."
+    "Fill real Prefect servers on PostgreSQL, run the exporter on them, trace and log in runs of"
+    " another one, and print what all of it costs."
 )
 
 

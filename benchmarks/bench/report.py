@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from bench.day import Day
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
-from bench.machine import Spread, spread
+from bench.log_records import Logging
+from bench.log_report import logging_tables
+from bench.machine import spread
 from bench.polling import Polling
 from bench.scraping import Scrapes
 from bench.series import ManySeries
+from bench.tables import filled, mib, new_table, spread_text, us
 from bench.traced_tasks import Loop
 from bench.tracing import Tracing
 from bench.work import Costs
@@ -39,6 +41,7 @@ class Results:
     ledger: LedgerSize | None = None
     day: Day | None = None
     tracing: Tracing | None = None
+    logging: Logging | None = None
 
 
 def show(results: Results) -> None:
@@ -56,6 +59,7 @@ def show(results: Results) -> None:
         _ledger(results.ledger),
         *_day(results.day),
         *_tracing(results.tracing),
+        *logging_tables(results.logging),
     )
     for table in tables:
         if table is not None:
@@ -66,29 +70,29 @@ def show(results: Results) -> None:
 def _polling(sizes: Sequence[Polling]) -> Table | None:
     if not sizes:
         return None
-    table = _table("Median (least to most)", *(f"{s.flow_runs:,} flow runs" for s in sizes))
+    table = new_table("Median (least to most)", *(f"{s.flow_runs:,} flow runs" for s in sizes))
     rows = {
         "task runs": [f"{s.task_runs:,}" for s in sizes],
-        "ready after, s": [_spread(s.ready) for s in sizes],
+        "ready after, s": [spread_text(s.ready) for s in sizes],
         **_work("first polls", [s.first for s in sizes]),
         **_work("steady interval", [s.steady for s in sizes]),
         "steady interval: mean server CPU, s": [f"{s.mean_server_cpu:.2f}" for s in sizes],
         "idle server CPU, s/s": [f"{s.idle_cpu[0]:.3f}" for s in sizes],
         "idle PostgreSQL CPU, s/s": [f"{s.idle_cpu[1]:.3f}" for s in sizes],
-        "exporter's peak RSS, MiB": [_mib(s.peak_memory) for s in sizes],
+        "exporter's peak RSS, MiB": [mib(s.peak_memory) for s in sizes],
         "series": [f"{s.series:,}" for s in sizes],
         **_scrapes([s.scrapes for s in sizes]),
         "load average": [f"{s.load[0]:.1f}, {s.load[1]:.1f}" for s in sizes],
     }
-    return _filled(table, rows)
+    return filled(table, rows)
 
 
 def _work(what: str, costs: Sequence[Costs]) -> dict[str, list[str]]:
     return {
-        f"{what}: requests": [_spread(c.requests, ",.0f") for c in costs],
-        f"{what}: kB": [_spread(c.bytes, ",.0f", 1e-3) for c in costs],
-        f"{what}: server CPU, s": [_spread(c.server_cpu) for c in costs],
-        f"{what}: PostgreSQL CPU, s": [_spread(c.database_cpu) for c in costs],
+        f"{what}: requests": [spread_text(c.requests, ",.0f") for c in costs],
+        f"{what}: kB": [spread_text(c.bytes, ",.0f", 1e-3) for c in costs],
+        f"{what}: server CPU, s": [spread_text(c.server_cpu) for c in costs],
+        f"{what}: PostgreSQL CPU, s": [spread_text(c.database_cpu) for c in costs],
     }
 
 
@@ -107,21 +111,21 @@ def _latency(latencies: Sequence[Latency]) -> Table | None:
     if not latencies:
         return None
     columns = (f"poll interval {each.interval_seconds:g} s" for each in latencies)
-    table = _table("From a flow run's end to /metrics", *columns)
+    table = new_table("From a flow run's end to /metrics", *columns)
     rows = {
         "visible, of ended": [f"{each.completions} of {each.ended}" for each in latencies],
         "median, s": [f"{each.seconds.median:.1f}" for each in latencies],
         "p99, s": [f"{each.p99:.1f}" for each in latencies],
         "most, s": [f"{each.seconds.high:.1f}" for each in latencies],
     }
-    return _filled(table, rows)
+    return filled(table, rows)
 
 
 def _series(many: ManySeries | None) -> Table | None:
     if many is None:
         return None
-    rows = {"exporter's peak RSS, MiB": [_mib(many.peak_memory)], **_scrapes([many.scrapes])}
-    return _filled(_table("Many series", f"{many.series:,} series"), rows)
+    rows = {"exporter's peak RSS, MiB": [mib(many.peak_memory)], **_scrapes([many.scrapes])}
+    return filled(new_table("Many series", f"{many.series:,} series"), rows)
 
 
 def _workspace(place: Workspace | None) -> Sequence[Table]:
@@ -129,26 +133,28 @@ def _workspace(place: Workspace | None) -> Sequence[Table]:
         return ()
     title = f"{place.scale.deployments:,} deployments, {place.flow_runs:,} flow runs"
     rows = {
-        "ready after, s": [_spread(spread([start.ready for start in place.starts]), ".1f")],
+        "ready after, s": [spread_text(spread([start.ready for start in place.starts]), ".1f")],
         **_work("minute", [place.minutes]),
-        "minute: exporter CPU, s": [_spread(place.exporter_cpu)],
+        "minute: exporter CPU, s": [spread_text(place.exporter_cpu)],
         "idle server CPU, s/s": [f"{place.idle_cpu[0]:.3f}"],
         "idle PostgreSQL CPU, s/s": [f"{place.idle_cpu[1]:.3f}"],
-        "exporter's RSS at the end, MiB": [_mib(place.memory[0])],
-        "exporter's peak RSS, MiB": [_mib(place.memory[1])],
+        "exporter's RSS at the end, MiB": [mib(place.memory[0])],
+        "exporter's peak RSS, MiB": [mib(place.memory[1])],
         "series": [f"{place.series:,}"],
         **_scrapes([place.scrapes]),
         "ledger, kB": [f"{place.ledger_bytes / 1e3:,.0f}"],
         "load average": [f"{place.load[0]:.1f}, {place.load[1]:.1f}"],
     }
-    routes = _table("Requests a minute", "median", "mean")
-    collectors = _table("Collector", "first poll ended after, s", "steady poll, s")
+    routes = new_table("Requests a minute", "median", "mean")
+    collectors = new_table("Collector", "first poll ended after, s", "steady poll, s")
     for route, (median, mean) in place.routes.items():
         routes.add_row(route, f"{median:.0f}", f"{mean:.1f}")
     for name, took in place.polls.items():
         ended = [start.first[name] for start in place.starts if name in start.first]
-        collectors.add_row(name, _spread(spread(ended), ".1f") if ended else "", _spread(took))
-    return _filled(_table("A large workspace", title), rows), routes, collectors
+        collectors.add_row(
+            name, spread_text(spread(ended), ".1f") if ended else "", spread_text(took)
+        )
+    return filled(new_table("A large workspace", title), rows), routes, collectors
 
 
 def _ledger(size: LedgerSize | None) -> Table | None:
@@ -162,18 +168,18 @@ def _ledger(size: LedgerSize | None) -> Table | None:
         "slowest commit of a page, ms": [f"{size.slowest_commit_seconds * 1e3:.0f}"],
         "slowest prune, ms": [f"{size.slowest_prune_seconds * 1e3:.0f}"],
     }
-    return _filled(_table("Ledger", f"{size.completions_a_day:,} completions a day"), rows)
+    return filled(new_table("Ledger", f"{size.completions_a_day:,} completions a day"), rows)
 
 
 def _day(day: Day | None) -> Sequence[Table]:
     if day is None:
         return ()
-    times = _table(f"{day.flow_runs_a_day:,} flow runs a day", *_OVER_TIME)
+    times = new_table(f"{day.flow_runs_a_day:,} flow runs a day", *_OVER_TIME)
     for each in day.samples:
         hours = each.seconds / 3600
         hour, minute = divmod(round(each.begin_seconds / 60), 60)
         cells = [
-            _mib(each.rss_bytes),
+            mib(each.rss_bytes),
             f"{each.ledger_bytes / 1e6:.0f}",
             f"{each.flow_run_lag:.0f}",
             f"{each.task_run_lag:.0f}",
@@ -184,7 +190,7 @@ def _day(day: Day | None) -> Sequence[Table]:
             f"{each.failures}",
         ]
         times.add_row(f"from {hour}:{minute:02d}", *cells)
-    totals = _table("In all", "ended", "counted")
+    totals = new_table("In all", "ended", "counted")
     rows = {
         "flow runs": [f"{sum(each.flow_runs.values()):,.0f}" for each in day.both],
         "task runs": [f"{sum(each.task_runs.values()):,.0f}" for each in day.both],
@@ -195,7 +201,7 @@ def _day(day: Day | None) -> Sequence[Table]:
         "of these, found by an audit": ["", f"{day.counted.corrections:,.0f}"],
         "real time, min": ["", f"{day.seconds / 60:.0f}"],
     }
-    return times, _filled(totals, rows)
+    return times, filled(totals, rows)
 
 
 _OVER_TIME = (
@@ -214,23 +220,23 @@ _OVER_TIME = (
 def _tracing(tracing: Tracing | None) -> Sequence[Table]:
     if tracing is None:
         return ()
-    costs = _table(f"{tracing.tasks:,} tasks, rounds: {len(tracing.rounds)}", *_MODES)
+    costs = new_table(f"{tracing.tasks:,} tasks, rounds: {len(tracing.rounds)}", *_MODES)
     for what, figure in _FIGURES.items():
-        costs.add_row(f"{what}, us a task", *(_us(tracing.a_task(each, figure)) for each in _MODES))
-        over = [_us(tracing.over_off(each, figure)) for each in _TRACED]
+        costs.add_row(f"{what}, us a task", *(us(tracing.a_task(each, figure)) for each in _MODES))
+        over = [us(tracing.over_off(each, figure)) for each in _TRACED]
         costs.add_row(f"{what} over off, us a task", "", *over)
-        times = [_spread(tracing.ratio(each, "off", figure)) for each in _TRACED]
+        times = [spread_text(tracing.ratio(each, "off", figure)) for each in _TRACED]
         costs.add_row(f"{what}, times off", "", *times)
         costs.add_row(
-            f"{what}, times native", "", "", _spread(tracing.ratio("ours", "native", figure))
+            f"{what}, times native", "", "", spread_text(tracing.ratio("ours", "native", figure))
         )
     memory = [spread([each[mode].peak_memory for each in tracing.rounds]) for mode in _MODES]
-    costs.add_row("peak RSS, MiB", *(_spread(each, ".1f", 2**-20) for each in memory))
+    costs.add_row("peak RSS, MiB", *(spread_text(each, ".1f", 2**-20) for each in memory))
     arrived = [tracing.spans[mode] for mode in _MODES]
     costs.add_row("spans arrived", *(f"{got:,} of {due:,}" for got, due in arrived))
-    imports = _table("Import, in a fresh process", "wall, ms", "CPU, ms", "new packages")
+    imports = new_table("Import, in a fresh process", "wall, ms", "CPU, ms", "new packages")
     for each in tracing.imports:
-        wall, cpu = (_spread(took, ".0f", 1e3) for took in (each.wall, each.cpu))
+        wall, cpu = (spread_text(took, ".0f", 1e3) for took in (each.wall, each.cpu))
         imports.add_row(each.what, wall, cpu, ", ".join(each.packages))
     return costs, imports
 
@@ -242,29 +248,3 @@ _FIGURES: Mapping[str, Callable[[Loop], float]] = {
     "process CPU": attrgetter("process_cpu"),
     "wall": attrgetter("wall"),
 }
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title, box=box.MARKDOWN)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _filled(table: Table, rows: Mapping[str, Sequence[str]]) -> Table:
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    return table
-
-
-def _spread(values: Spread, form: str = ".2f", scale: float = 1.0) -> str:
-    median, low, high = (each * scale for each in (values.median, values.low, values.high))
-    return f"{median:{form}} ({low:{form}} to {high:{form}})"
-
-
-def _us(seconds: Spread) -> str:
-    return _spread(seconds, ",.0f", 1e6)
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.0f}"

@@ -1,4 +1,4 @@
-"""A collector that counts spans and forgets them."""
+"""A collector that counts spans and log records, and forgets them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -15,6 +16,7 @@ class SpanSink(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.spans = 0
+        self.records = 0
         super().__init__(("127.0.0.1", 0), _Export)
 
     @property
@@ -28,14 +30,12 @@ class _Export(BaseHTTPRequestHandler):
     server: SpanSink
 
     def do_POST(self) -> None:
-        """Count what came."""
+        """Count what came; metrics are only taken."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        request = ExportTraceServiceRequest.FromString(body)
-        self.server.spans += sum(
-            len(scope.spans)
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-        )
+        if self.path == "/v1/traces":
+            self.server.spans += _spans(body)
+        elif self.path == "/v1/logs":
+            self.server.records += _records(body)
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
@@ -43,6 +43,16 @@ class _Export(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Say nothing."""
+
+
+def _spans(body: bytes) -> int:
+    resources = ExportTraceServiceRequest.FromString(body).resource_spans
+    return sum(len(scope.spans) for each in resources for scope in each.scope_spans)
+
+
+def _records(body: bytes) -> int:
+    resources = ExportLogsServiceRequest.FromString(body).resource_logs
+    return sum(len(scope.log_records) for each in resources for scope in each.scope_logs)
 
 
 @contextmanager

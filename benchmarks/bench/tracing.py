@@ -65,7 +65,7 @@ def measure_tracing(tasks: int, rounds: int, progress: Callable[[str], None]) ->
     with Sandbox() as sandbox, span_sink() as sink:
         progress("imports in fresh processes")
         imports = measure_imports(sandbox, 2 * rounds)
-        server = _start_server(sandbox)
+        server = start_server(sandbox)
         for number, order in enumerate(orders, 1):
             progress(f"round {number} of {rounds}: {', '.join(order)}")
             loops = {}
@@ -79,7 +79,7 @@ def measure_tracing(tasks: int, rounds: int, progress: Callable[[str], None]) ->
     return Tracing(tasks, measured, spans, imports)
 
 
-def _start_server(sandbox: Sandbox) -> PrefectServer:
+def start_server(sandbox: Sandbox) -> PrefectServer:
     """Start a server that takes the tasks' events and drops them: to store them takes a core."""
     return start_prefect_server(
         sandbox,

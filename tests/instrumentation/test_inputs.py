@@ -59,7 +59,7 @@ def test_scalars_are_told_by_value_and_all_else_by_type_and_size() -> None:
     """What names an input is told; a table is told to be one."""
     assert {
         "day": "2026-11-21",
-        "order": "42",
+        "order": 42,
         "share": 0.5,
         "dry": True,
         "note": None,

@@ -15,7 +15,7 @@ TASK = replace(
     FLOW, kind="task", id="run-2", name="load-0", task="load", flow_id="", in_process=True
 )
 OF_FLOW = {"flow": "etl", "flow_run_id": "run-1", "flow_run_name": "crimson-otter"}
-OF_TASK = {**OF_FLOW, "task": "load", "task_run_id": "run-2"}
+OF_TASK = {**OF_FLOW, "task": "load", "task_run_id": "run-2", "task_run_name": "load-0"}
 
 
 def begin(run: Run) -> RunObserver:
@@ -95,17 +95,18 @@ def test_attempts_of_earlier_processes_count() -> None:
 
 
 def test_custom_name_replaces_the_first() -> None:
-    """Lines know a flow run by its custom name from then on; a task's name is not the flow's."""
+    """Lines know a run by its custom name from then on; a task's name is not the flow's."""
     flow_run = begin(FLOW)
     flow_run.renamed("heron")
     renamed = _log_context.current()["flow_run_name"]
     task_run = begin(TASK)
     task_run.renamed("load eggs")
-    of_task = _log_context.current()["flow_run_name"]
+    of_task = _log_context.current()
     end(task_run)
     end(flow_run)
 
-    assert ("heron", "crimson-otter") == (renamed, of_task)
+    assert "heron" == renamed
+    assert ("crimson-otter", "load eggs") == (of_task["flow_run_name"], of_task["task_run_name"])
 
 
 def test_thread_sees_the_attempt_of_now() -> None:

@@ -29,7 +29,13 @@ from prefect_instrumentation._runs import Run
 from traces import Hostile
 
 TASK = replace(
-    FLOW, kind="task", id="task-run-1", task="load", deployment="nightly", work_pool="pods"
+    FLOW,
+    kind="task",
+    id="task-run-1",
+    name="load-0",
+    task="load",
+    deployment="nightly",
+    work_pool="pods",
 )
 OF_TASK = {
     "flow": "etl",
@@ -37,6 +43,7 @@ OF_TASK = {
     "flow_run_name": "crimson-otter",
     "task": "load",
     "task_run_id": "task-run-1",
+    "task_run_name": "load-0",
     "deployment": "nightly",
     "work_pool": "pods",
 }

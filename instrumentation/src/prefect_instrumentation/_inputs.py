@@ -12,6 +12,7 @@ from prefect_instrumentation import _spec
 from prefect_instrumentation._log_settings import Input
 from prefect_instrumentation._runs import Run
 from prefect_instrumentation._secrets import shown
+from prefect_instrumentation._spec import MAX_INTEGER
 from prefect_instrumentation._text import MAX_NAME, text, type_name
 
 MAX_INPUTS = 32
@@ -46,8 +47,13 @@ def describe_inputs(run: Run, how: Input) -> dict[str, object]:
 
 
 def _value(value: object) -> object:
-    # Redacted before it is cut, else half of a secret could stay.
-    return value if value is None or type(value) in (bool, float) else shown(value, MAX_VALUE)
+    if value is None or type(value) in (bool, float) or _is_small(value):
+        return value
+    return shown(value, MAX_VALUE)  # redacted before it is cut, else half of a secret could stay
+
+
+def _is_small(value: object) -> bool:
+    return type(value) is int and abs(value) <= MAX_INTEGER
 
 
 def _kind(value: object) -> str:

@@ -19,7 +19,8 @@ _current: ContextVar[RunFields | None] = ContextVar("prefect_instrumentation_run
 def current() -> Fields:
     """Return the fields of the current run, those that it has; none outside of runs.
 
-    They are flow, flow_run_id, flow_run_name, task, task_run_id, deployment, work_pool, attempt.
+    They are flow, flow_run_id, flow_run_name, task, task_run_id, task_run_name, deployment,
+    work_pool, attempt.
     """
     run = _current.get()
     return run.fields if run else NONE
@@ -79,9 +80,8 @@ class RunFields:
         """Say nothing of it: the engine logs it."""
 
     def renamed(self, name: str) -> None:
-        """Know the run by its custom name; lines of a task run have its id alone."""
-        if not self._is_task:
-            self._set("flow_run_name", name)
+        """Know the run by its custom name."""
+        self._set("task_run_name" if self._is_task else "flow_run_name", name)
 
     def ended(self, outcome: Outcome | None) -> None:
         """Do nothing: what is current is so until suspended."""
@@ -100,6 +100,7 @@ def _fields(run: Run, around: Fields) -> dict[str, object]:
         "flow_run_name": run.flow_run_name,
         "task": run.task,
         "task_run_id": run.id if is_task else "",
+        "task_run_name": run.name if is_task else "",
         "deployment": run.deployment or inherited.get("deployment"),
         "work_pool": run.work_pool or inherited.get("work_pool"),
         "attempt": run.run_count,

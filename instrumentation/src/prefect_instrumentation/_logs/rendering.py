@@ -20,6 +20,8 @@ _CONTROLS = re.compile(rf"[\x00-\x09\x0b-\x1f{_UNSEEN}]")
 _UNSEEN_IN_JSON = re.compile(f"[{_UNSEEN}]")
 _NO_KEY = re.compile(rf'[\s="\x00-\x20{_UNSEEN}]')
 _PAD = 30
+_ELSEWHERE = frozenset({"exception", "stack", "trace_id", "span_id", "flow_run_id", "task_run_id"})
+"""What a line for people leaves out: ids beside names, and what stands below it."""
 
 
 def renderer(format_: Format | None, *, colours: bool = False) -> Renderer:
@@ -67,7 +69,7 @@ def _console(*, colours: bool) -> Renderer:
         shown = {
             _NO_KEY.sub("_", name): _escaped(_flat(value))
             for name, value in event.items()
-            if name not in ("exception", "stack")
+            if name not in _ELSEWHERE
         }
         for name in ("exception", "stack"):
             if name in event:

@@ -53,7 +53,7 @@ class StreamSink:
     def write(self, event: Event, record: logging.LogRecord) -> None:
         """Write the event's line, by one call, and flush."""
         stream: TextIO | None = getattr(sys, self._stream)
-        if stream is None or stream.closed:
+        if stream is None or getattr(stream, "closed", False):
             return
         line = (self._coloured if _has_colour(stream) else self._plain)(event) + "\n"
         with suppress(BrokenPipeError):
@@ -72,7 +72,8 @@ class StreamSink:
 
 def _has_colour(stream: TextIO) -> bool:
     # https://no-color.org
-    return not os.environ.get("NO_COLOR") and stream.isatty()
+    # A stand-in of the user's may have no more than what `print` asks for.
+    return not os.environ.get("NO_COLOR") and hasattr(stream, "isatty") and stream.isatty()
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -196,7 +196,9 @@ def _is_in_process() -> bool:
 
 
 def _deployment(record: Any) -> str:  # noqa: ANN401 - a FlowRun
-    # Workers name it to the process that they start for the run, and to no other.
-    if not record.deployment_id or os.environ.get("PREFECT__FLOW_RUN_ID") != str(record.id):
+    # Workers and `serve()` name it to the process that they start for the run, and to no other;
+    # workers say which run that is.
+    run_id = str(record.id)
+    if not record.deployment_id or os.environ.get("PREFECT__FLOW_RUN_ID", run_id) != run_id:
         return ""
     return os.environ.get("PREFECT__DEPLOYMENT_NAME", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
 from prefect_instrumentation._guard import once
@@ -45,7 +45,7 @@ class Secrets:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a destructor or a signal handler may log amid what follows
         self._learned: dict[str, None] = {}
         self._redactor: Redactor | None = None
 
@@ -64,8 +64,10 @@ class Secrets:
         """Return what hides all that is known now."""
         found = self._redactor
         if found is None:
+            # Before the lock: of a bad one the log is told, which asks for a redactor.
+            patterns = tuple(_patterns(self._environ))
             with self._lock:
-                found = self._redactor = self._make()
+                found = self._redactor = self._make(patterns)
         return found
 
     def refresh(self) -> None:
@@ -75,9 +77,9 @@ class Secrets:
 
     def renew(self) -> None:
         """Start anew in a forked child, whose parent may hold the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def _make(self) -> Redactor:
+    def _make(self, patterns: Iterable[re.Pattern[str]]) -> Redactor:
         keys = [word.strip() for word in self._environ.get(KEYS, "").split(",")]
         is_secret = Redactor(keys=keys).is_secret
         known = {
@@ -86,7 +88,7 @@ class Secrets:
             for value in _of_variable(name, text, secret=is_secret(name))
             if _is_worth(value)
         }
-        return Redactor((*known, *self._learned), keys, _patterns(self._environ))
+        return Redactor((*known, *self._learned), keys, patterns)
 
 
 def _of_variable(name: str, text: str, *, secret: bool) -> Iterator[str]:
