@@ -1,8 +1,9 @@
-"""A provider of OpenTelemetry's SDK that keeps all spans; a process can have but one."""
+"""What tests share: the spans of this process, and one Prefect server for real runs."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
@@ -10,7 +11,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import logged_scene
 from prefect_instrumentation import _provider, _settings
+from traced_scene import Scene
 
 os.environ["DO_NOT_TRACK"] = "1"  # else Prefect reports the first flow of a terminal to its makers
 
@@ -32,3 +35,14 @@ def spans(_exporter: InMemorySpanExporter) -> InMemorySpanExporter:
     _provider.use_provider(trace.get_tracer_provider(), _settings.current())
     _exporter.clear()
     return _exporter
+
+
+@pytest.fixture(name="scene", scope="session")
+def _scene() -> Iterator[Scene]:
+    """Give a scene for whoever needs no server of its own: to start one takes 8 s of a core.
+
+    Processes are known by their names, also in what arrives: no two modules share one. Whoever
+    starts what does not end by itself stops it.
+    """
+    with logged_scene.scene() as scene:
+        yield scene

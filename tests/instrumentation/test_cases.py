@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 import otlp_receiver
 import traced_docs
 import traced_flows
-import traced_scene
 from demo.processes import wait_until
 from otlp_receiver import ReceivedSpan
 from traced_docs import Case
@@ -41,12 +39,6 @@ class Arrived:
         root = ("", f"flow {case.name}")
         traces = {span.trace_id for span in self.spans if (span.parent_id, span.name) == root}
         return [span for span in self.spans if span.trace_id in traces]
-
-
-@pytest.fixture(name="scene", scope="module")
-def _scene() -> Iterator[Scene]:
-    with traced_scene.scene() as scene:
-        yield scene
 
 
 @pytest.fixture(

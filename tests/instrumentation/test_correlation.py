@@ -132,6 +132,20 @@ def test_correlations_nest_also_of_one_manager() -> None:
     assert _correlation.current() is None
 
 
+def test_leaving_in_another_context_is_harmless(caplog: pytest.LogCaptureFixture) -> None:
+    """As a generator does whose steps run in copies of a context: nobody is disturbed."""
+
+    def dependency() -> Iterator[None]:
+        with correlation("ord-42"):
+            yield
+
+    steps = dependency()
+    contextvars.copy_context().run(next, steps)
+    left = contextvars.copy_context().run(next, steps, "left")
+
+    assert ("left", [], None) == (left, caplog.messages, _correlation.current())
+
+
 @pytest.mark.parametrize("value", ["two words", "", "A" * 129, "line\n"])
 def test_bad_id_is_replaced_and_never_reaches_a_log(
     value: str, caplog: pytest.LogCaptureFixture

@@ -261,6 +261,24 @@ def test_closed_output_is_harmless(gone: str | None, capsys: pytest.CaptureFixtu
     assert "" == capsys.readouterr().err
 
 
+def test_stand_in_needs_no_more_than_print_does() -> None:
+    """What a user has put in the place of standard output may just write and flush."""
+
+    class Tee:
+        def write(self, text: str) -> None:
+            lines.append(text)
+
+        def flush(self) -> None:
+            lines.append("flushed")
+
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch, logged("test.handler", STDOUT) as log:
+        patch.setattr(sys, "stdout", Tee())
+        log.info("one")
+
+    assert ["one", "flushed"] == [json.loads(lines[0])["event"], lines[1]]
+
+
 @pytest.mark.parametrize("format_", ["json", "logfmt", "console"])
 def test_narrow_encoding_loses_no_line(format_: Format) -> None:
     """Where the stream takes ASCII alone, other characters are escaped, and JSON stays JSON."""

@@ -333,6 +333,15 @@ def test_lines_may_go_to_standard_error(tmp_path: Path) -> None:
     assert ([], len(SAID)) == (found.lines, len(found.complaints))
 
 
+@pytest.mark.parametrize("code", [INSTALL, f"import prefect.main\n{INSTALL}"])
+def test_pattern_of_no_use_blocks_nobody(code: str, tmp_path: Path) -> None:
+    """A bad pattern is told of while the first record is written, which waits for itself."""
+    found = run(code + SAY, tmp_path, PREFECT_INSTRUMENTATION_REDACT_PATTERNS="(")
+
+    assert "of the user" in found.events
+    assert 1 == sum("is no regular expression" in event for event in found.events)
+
+
 def test_format_is_the_settings(tmp_path: Path) -> None:
     """`logfmt` is not JSON."""
     with pytest.raises(ValueError, match="Expecting value"):

@@ -22,8 +22,8 @@ def _planted(said: tuple[list[str], Mapping[str, str]]) -> list[str]:
 
 
 @pytest.fixture(name="said", scope="module")
-def _said() -> Iterator[tuple[list[str], Mapping[str, str]]]:
-    """Give what was planted, and all that came out of it, by place."""
+def _said(scene: Scene) -> tuple[list[str], Mapping[str, str]]:
+    """Return what was planted, and all that came out of it, by place."""
     with logged_scene.scene() as scene, scene.server.client() as api:
         folder = scene.sandbox.subfolder("secretive")
         env = scene.environment("secretive", "plugin", "http") | {

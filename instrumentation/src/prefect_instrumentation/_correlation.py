@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
@@ -98,8 +99,11 @@ class correlation:  # noqa: N801 - it is used as a function is
     ) -> None:
         """Make current what was so before."""
         token, context = self._entered.pop()
-        otel_context.detach(context)
-        unbind(token)
+        # Where it is left in another context than it was entered in, that has none to give back: a
+        # generator's steps may be in copies, as those of FastAPI's dependencies are.
+        with suppress(ValueError):
+            unbind(token)
+            otel_context.detach(context)
 
     def __call__(self, function: _T) -> _T:
         """Decorate a function: each call has the id, or a new one if none was named."""
