@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import prefect_instrumentation
+from traced_scene import Scene
 
 SOURCE = Path(prefect_instrumentation.__file__).parents[1]
 
@@ -165,18 +166,24 @@ def shifted(source: str) -> str:
     )
 
 
-def test_edited_copy_fails_as_the_same(tmp_path: Path) -> None:
+@pytest.fixture(name="original", scope="module")
+def _original(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Return the fingerprints of the file as it was written first."""
+    return fingerprints(write(tmp_path_factory.mktemp("original") / "shop"))
+
+
+def test_edited_copy_fails_as_the_same(original: Mapping[str, str], tmp_path: Path) -> None:
     """Lines above, between and within, another folder and another process change nothing."""
-    original = fingerprints(write(tmp_path / "shop"))
     edited = fingerprints(write(tmp_path / "a1b2c3" / "clone of shop", shifted(SHOP)))
 
     assert original == edited
     assert 7 == len({*original.values()}), "every case is a failure of its own"
 
 
-def test_other_function_type_or_cause_fails_as_another(tmp_path: Path) -> None:
+def test_other_function_type_or_cause_fails_as_another(
+    original: Mapping[str, str], tmp_path: Path
+) -> None:
     """An edit that makes another failure makes another fingerprint."""
-    original = fingerprints(write(tmp_path / "shop"))
     renamed = fingerprints(write(tmp_path / "renamed", SHOP.replace("check(", "verify(")))
     retyped = fingerprints(write(tmp_path / "retyped", SHOP.replace("Refused", "Denied")))
     reasoned = fingerprints(write(tmp_path / "cause", SHOP.replace(" from error", " from None")))
@@ -190,14 +197,13 @@ def test_other_function_type_or_cause_fails_as_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_other_pythons_agree(tmp_path: Path, version: str) -> None:
+def test_other_pythons_agree(original: Mapping[str, str], tmp_path: Path, version: str) -> None:
     """Frames that Python has no more, and frames of its own, do not count."""
     python = other_python(version)
     if python is None:
         pytest.skip(f"Python {version} is not installed")
-    file = write(tmp_path / "shop")
 
-    assert fingerprints(file) == fingerprints(file, python)
+    assert original == fingerprints(write(tmp_path / "shop"), python)
 
 
 def other_python(version: str) -> str | None:
@@ -209,20 +215,16 @@ def other_python(version: str) -> str | None:
 
 @pytest.mark.real
 @pytest.mark.timeout(300)
-def test_runs_of_an_edited_flow_fail_as_the_same(tmp_path: Path) -> None:
+def test_runs_of_an_edited_flow_fail_as_the_same(tmp_path: Path, scene: Scene) -> None:
     """A flow of Prefect's and its task fail as one, and as those of a worker's clone do."""
     original = tmp_path / "shop" / "flows.py"
     clone = tmp_path / "tmpx1prefect" / "flows.py"
     for file, source in ((original, FLOWS), (clone, shifted(FLOWS))):
         file.parent.mkdir()
         file.write_text(source)
-    environ = {
-        **os.environ,
-        "PREFECT_HOME": str(tmp_path),
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "1",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "240",
-    }
+    environ = scene.sandbox.prefect_environment(
+        "fingerprints", **scene.server.client_environment, PREFECT_LOGGING_LEVEL="CRITICAL"
+    )
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, f"{original}:orders", f"{clone}:orders"],
         capture_output=True,

@@ -45,8 +45,8 @@ class Worked:
 
 
 @pytest.fixture(name="worked", scope="module")
-def _worked() -> Iterator[Worked]:
-    with logged_scene.scene() as scene, scene.server.client() as api:
+def _worked(scene: Scene) -> Iterator[Worked]:
+    with scene.server.client() as api:
         file = scene.sandbox.subfolder("worker") / "lines" / "prefect.log"
         worker = _start_worker(scene, api, file)
         child = _deploy(api, "child", parameters={"place": "deployed"})
@@ -59,6 +59,7 @@ def _worked() -> Iterator[Worked]:
             _wait_for_end(api, run_id)
         _wait_for_words(worker, list(runs.values()))
         yield Worked(scene, api, worker, runs, file)
+        worker.process.stop()
 
 
 def _start_worker(scene: Scene, api: httpx.Client, file: Path) -> Logged:

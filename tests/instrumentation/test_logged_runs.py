@@ -136,21 +136,22 @@ class Ran:
 
 
 @pytest.fixture(name="ran", scope="module")
-def _ran() -> Iterator[Ran]:
-    with logged_scene.scene() as scene, scene.server.client() as api:
+def _ran(scene: Scene) -> Iterator[Ran]:
+    with scene.server.client() as api:
         started = {name: _start(scene, name, program) for name, program in PROGRAMS.items()}
         yield Ran(scene, api, {name: each.wait(240) for name, each in started.items()})
 
 
 def _start(scene: Scene, name: str, program: Program) -> Logged:
-    env = {**scene.environment(name, program.way, "http"), "PREFECT_LOGGING_LEVEL": "INFO"}
+    service = f"logged-{name}"
+    env = {**scene.environment(service, program.way, "http"), "PREFECT_LOGGING_LEVEL": "INFO"}
     if name == "others":
         folder = scene.sandbox.subfolder(name)
         settings = folder / "logging.yml"
         settings.write_text(SETTINGS.replace("FILE", str(folder / "mine")))
         env |= {"PREFECT_LOGGING_SETTINGS_PATH": str(settings), "KEPT": str(folder / "kept")}
     argv = command(program.way, "logged_flows", *program.cases)
-    return logged_scene.start(scene, name, argv, {**env, **program.env})
+    return logged_scene.start(scene, service, argv, {**env, **program.env})
 
 
 @pytest.mark.parametrize("program", JSON)

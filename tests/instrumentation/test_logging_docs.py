@@ -12,7 +12,6 @@ import pytest
 from prefect_instrumentation import (
     _correlation,
     _log_settings,
-    _propagation,
     _secrets,
     _settings,
     attributes,
@@ -147,7 +146,7 @@ def test_correlation_is_that_of_the_code() -> None:
     least, most, signs = int(accepted[1]), int(accepted[2]), accepted[3]
 
     assert middleware.CORRELATION_HEADER in text.lower()
-    assert f"`{_propagation.CORRELATION_ID}`" in text
+    assert f"`{_correlation.LABEL}`" in text
     assert f"`{_correlation.BAGGAGE}" in text
     for taken in ("a" * least, "a" * most, f"aZ09{signs}"):
         assert taken == _correlation.accept(taken)

@@ -5,44 +5,32 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from demo.prefect_server import start_prefect_server
-from demo.processes import Program, wait_until
-from demo.sandbox import Sandbox
+from demo.processes import wait_until
 from metered import Point
+from traced_scene import TESTS, Scene
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(name="points", scope="module")
-def _points() -> Iterator[list[Point]]:
+def _points(scene: Scene) -> list[Point]:
     """Return what a process that runs `metered_flows` has recorded."""
-    with Sandbox() as sandbox:
-        server = start_prefect_server(sandbox)
-        file = sandbox.subfolder("points") / "points.json"
-        env = sandbox.prefect_environment(
-            "meters",
-            **server.client_environment,
-            PYTHONPATH=str(Path(__file__).parents[1]),
-            OTEL_TRACES_EXPORTER="none",
-            PREFECT_LOGGING_LEVEL="CRITICAL",
-            POINTS=str(file),
-        )
-        process = sandbox.start(
-            Program(
-                name="meters",
-                argv=[sys.executable, "-m", "metered_flows"],
-                env=env,
-                ready=lambda: True,
-            )
-        )
-        wait_until(lambda: not process.running, within=200, what="the end of the flows")
-        assert process.wait() == 0, process.log_tail()
-        yield [Point(**point) for point in json.loads(file.read_text())]
+    file = scene.sandbox.subfolder("points") / "points.json"
+    env = scene.sandbox.prefect_environment(
+        "meters",
+        **scene.server.client_environment,
+        PYTHONPATH=str(TESTS),
+        OTEL_TRACES_EXPORTER="none",
+        PREFECT_LOGGING_LEVEL="CRITICAL",
+        POINTS=str(file),
+    )
+    process = scene.start("meters", [sys.executable, "-m", "metered_flows"], env)
+    wait_until(lambda: not process.running, within=200, what="the end of the flows")
+    assert process.wait() == 0, process.log_tail()
+    return [Point(**point) for point in json.loads(file.read_text())]
 
 
 def counted(points: list[Point], metric: str, *labels: str) -> Counter[tuple[object, ...]]:

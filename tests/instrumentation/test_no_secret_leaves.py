@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 import logged_scene
 from demo.processes import wait_until
 from logged_scene import api_messages, parsed
-from traced_scene import command
+from traced_scene import Scene, command
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -24,33 +24,32 @@ def _planted(said: tuple[list[str], Mapping[str, str]]) -> list[str]:
 @pytest.fixture(name="said", scope="module")
 def _said(scene: Scene) -> tuple[list[str], Mapping[str, str]]:
     """Return what was planted, and all that came out of it, by place."""
-    with logged_scene.scene() as scene, scene.server.client() as api:
-        folder = scene.sandbox.subfolder("secretive")
-        env = scene.environment("secretive", "plugin", "http") | {
-            "PREFECT_LOGGING_LEVEL": "DEBUG",
-            "PREFECT_LOGGING_EXTRA_LOGGERS": "shop",
-            "PREFECT_INSTRUMENTATION_LOG_FILE": str(folder / "shop.log"),
-            "PREFECT_INSTRUMENTATION_REDACT_KEYS": "pin_of_mine",
-            "PREFECT_INSTRUMENTATION_REDACT_PATTERNS": r"cust-(\w+)-end",
-            "OTEL_LOGS_EXPORTER": "otlp",
-        }
-        argv = [*command("plugin", "secretive_flows"), str(folder / "planted")]
-        process = logged_scene.start(scene, "secretive", argv, env).wait(200)
-        (run,) = {line["flow_run_id"] for line in process.lines() if "flow_run_id" in line}
-        planted = (folder / "planted").read_text().splitlines()
-        last = f"planted {len(planted)}"
+    folder = scene.sandbox.subfolder("secretive")
+    env = scene.environment("secretive", "plugin", "http") | {
+        "PREFECT_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "shop",
+        "PREFECT_INSTRUMENTATION_LOG_FILE": str(folder / "shop.log"),
+        "PREFECT_INSTRUMENTATION_REDACT_KEYS": "pin_of_mine",
+        "PREFECT_INSTRUMENTATION_REDACT_PATTERNS": r"cust-(\w+)-end",
+        "OTEL_LOGS_EXPORTER": "otlp",
+    }
+    argv = [*command("plugin", "secretive_flows"), str(folder / "planted")]
+    process = logged_scene.start(scene, "secretive", argv, env).wait(200)
+    (run,) = {line["flow_run_id"] for line in process.lines() if "flow_run_id" in line}
+    planted = (folder / "planted").read_text().splitlines()
+    last = f"planted {len(planted)}"
+    with scene.server.client() as api:
         wait_until(lambda: last in api_messages(api, [run]), within=30, what=last)
-        yield (
-            planted,
-            {
-                "stdout": process.stdout.read_text(),
-                "stderr": process.process.log.read_text(),
-                "file": (folder / "shop.log").read_text(),
-                "spans": repr(scene.receiver.spans()),
-                "logs": repr(scene.receiver.logs()),
-                "api": "\n".join(api_messages(api, [run])),
-            },
-        )
+        messages = api_messages(api, [run])
+    logs = [log for log in scene.receiver.logs() if log.resource["service.name"] == "secretive"]
+    return planted, {
+        "stdout": process.stdout.read_text(),
+        "stderr": process.process.log.read_text(),
+        "file": (folder / "shop.log").read_text(),
+        "spans": repr(scene.spans_by("secretive")),
+        "logs": repr(logs),
+        "api": "\n".join(messages),
+    }
 
 
 @pytest.mark.parametrize("place", PLACES)

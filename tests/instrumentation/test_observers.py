@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from observed import COMPLETED, FLOW, RUNNING
-from prefect_instrumentation._observers import Observers
-from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
+from prefect_instrumentation._observers import Later, Observers
+from prefect_instrumentation._runs import Observer, Outcome, Run, RunObserver, StateChange
 
 
 class Listener:

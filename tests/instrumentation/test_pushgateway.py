@@ -21,7 +21,6 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client.parser import text_string_to_metric_families
 
-from demo.prefect_server import start_prefect_server
 from demo.processes import Program, answers_at, free_port, wait_until
 from demo.sandbox import Sandbox, find_program
 from observed import FLOW
@@ -32,6 +31,7 @@ from prefect_instrumentation._meters.instruments import Instruments
 from prefect_instrumentation._meters.observer import MeterObserver
 from prefect_instrumentation._runs import Run
 from prefect_instrumentation._settings import Settings
+from traced_scene import TESTS, Scene
 
 PAGE = Path(__file__).parents[2] / "docs" / "meters.md"
 PROGRAM = find_program("prometheus-pushgateway", "pushgateway")
@@ -236,23 +236,20 @@ pooled()
 @needs_gateway
 @pytest.mark.real
 @pytest.mark.timeout(300)
-def test_processes_of_real_runs_push_at_their_ends(gateway: str) -> None:
+def test_processes_of_real_runs_push_at_their_ends(gateway: str, scene: Scene) -> None:
     """The flow's process and the one of its task each have a group, without a line of code."""
-    with Sandbox() as sandbox:
-        server = start_prefect_server(sandbox)
-        env = sandbox.prefect_environment(
-            "pushed",
-            **server.client_environment,
-            PYTHONPATH=str(Path(__file__).parents[1]),
-            OTEL_TRACES_EXPORTER="none",
-            PREFECT_PLUGINS_ENABLED="1",
-            PREFECT_INSTRUMENTATION_PUSHGATEWAY=gateway,
-        )
-        argv = [sys.executable, "-c", RUNS]
-        process = sandbox.start(Program(name="pushed", argv=argv, env=env, ready=lambda: True))
-        wait_until(lambda: not process.running, within=200, what="the end of the flow")
-        assert process.wait() == 0, process.log_tail()
-        log = process.log_tail(1000)
+    env = scene.sandbox.prefect_environment(
+        "pushed",
+        **scene.server.client_environment,
+        PYTHONPATH=str(TESTS),
+        OTEL_TRACES_EXPORTER="none",
+        PREFECT_PLUGINS_ENABLED="1",
+        PREFECT_INSTRUMENTATION_PUSHGATEWAY=gateway,
+    )
+    process = scene.start("pushed", [sys.executable, "-c", RUNS], env)
+    wait_until(lambda: not process.running, within=200, what="the end of the flow")
+    assert process.wait() == 0, process.log_tail()
+    log = process.log_tail(1000)
     groups = {"root_flow": "pooled", "root_deployment": "", "flow": "pooled"}
     flow = held(gateway, **groups, root_task="", task="")
     task = held(gateway, **groups, root_task="move", task="move")

@@ -35,7 +35,6 @@ from prefect_instrumentation import _correlation, _propagation, traced
 from prefect_instrumentation._calls import running
 from prefect_instrumentation._propagation import (
     BAGGAGE,
-    CORRELATION_ID,
     PARENT_SPAN_ID,
     SPAN_ENDED,
     TRACEPARENT,
@@ -45,6 +44,7 @@ from prefect_instrumentation._runs import Outcome, Run, RunObserver, StateChange
 from prefect_instrumentation._spans import SpanObserver
 from traces import Hostile, attributes, only, span_id
 
+CORRELATION_ID = _correlation.LABEL
 HUGE = "x" * 100_000
 
 
@@ -588,6 +588,8 @@ def test_run_without_sdk_does_not_claim_its_creators_span(run: Run) -> None:
     [
         ("ctx", replace(FLOW, labels={CORRELATION_ID: "own"}), "ctx"),
         (None, replace(FLOW, labels={CORRELATION_ID: "own"}), "own"),
+        (None, replace(FLOW, labels={"correlation_id": "asked"}), "asked"),
+        (None, replace(FLOW, labels={"correlation_id": "a b", CORRELATION_ID: "own"}), "own"),
         (
             None,
             replace(TASK, enclosing_labels=({CORRELATION_ID: "near"}, {CORRELATION_ID: "far"})),
@@ -604,7 +606,7 @@ def test_run_without_sdk_does_not_claim_its_creators_span(run: Run) -> None:
             "ok",
         ),
     ],
-    ids=["context", "labels", "near", "far", "hostile"],
+    ids=["context", "labels", "asked", "odd-ask", "near", "far", "hostile"],
 )
 def test_correlation_id_is_the_nearest(
     studio: Studio, bound: str | None, run: Run, expected: str

@@ -16,6 +16,12 @@ from opentelemetry.context import Context
 
 from prefect_instrumentation._guard import once
 
+LABEL = "__CORRELATION_ID"
+"""Where a flow run's record carries the id on."""
+
+OWN_LABEL = "correlation_id"
+"""Where whoever creates a flow run without this package may have put it."""
+
 BAGGAGE = "correlation_id"
 """The id's name in W3C baggage, which requests carry on: https://www.w3.org/TR/baggage/"""
 
@@ -58,6 +64,12 @@ def unbind(token: Token[str | None]) -> None:
 def carried(context: Context | None = None) -> str | None:
     """Return the id in a context's baggage, None if it has none that is accepted."""
     return accept(baggage.get_baggage(BAGGAGE, context))
+
+
+def labelled(*labels: Mapping[str, object]) -> str | None:
+    """Return the first id that labels hold, None if none of them holds one."""
+    found = (accept(each.get(key)) for each in labels for key in (LABEL, OWN_LABEL))
+    return next(filter(None, found), None)
 
 
 def carrying(correlation_id: str, context: Context | None = None) -> Context:
@@ -119,8 +131,3 @@ class correlation:  # noqa: N801 - it is used as a function is
                 " something else: a new id is used.",
             )
         return new()
-
-
-def of_labels(key: str, *labels: Mapping[str, object]) -> str | None:
-    """Return the first id that labels hold under a key, None if none of them holds one."""
-    return next(filter(None, (accept(each.get(key)) for each in labels)), None)

@@ -27,8 +27,6 @@ PARENT_SPAN_ID = "__OTEL_PARENT_SPAN_ID"
 SPAN_ENDED = "__OTEL_SPAN_ENDED"
 """Set when a run's span has arrived though somebody else sets the run's last state."""
 
-CORRELATION_ID = "__CORRELATION_ID"
-
 MAX_HEADER = 512
 """Most characters of a traceparent or tracestate; the standard asks for 512 at least."""
 

@@ -81,7 +81,7 @@ class SpanObserver:
         """Carry the current context on."""
         labels = _propagation.to_labels()
         if correlation_id := _correlation.current():
-            labels[_propagation.CORRELATION_ID] = correlation_id
+            labels[_correlation.LABEL] = correlation_id
         return labels
 
     def flush(self) -> bool:
@@ -128,7 +128,7 @@ class _Surroundings:
     def labels(self) -> dict[str, str]:
         return {
             **_propagation.to_labels(self._context),
-            _propagation.CORRELATION_ID: self._correlation_id,
+            _correlation.LABEL: self._correlation_id,
         }
 
     def leave(self) -> None:
@@ -259,9 +259,7 @@ def _context_of(run: Run) -> Context:
 
 def _correlation_of(run: Run) -> str:
     """Return the id of this context, else of the labels, its own or those around, else a new."""
-    of_labels = _correlation.of_labels(
-        _propagation.CORRELATION_ID, run.labels, *run.enclosing_labels
-    )
+    of_labels = _correlation.labelled(run.labels, *run.enclosing_labels)
     return _correlation.current() or of_labels or _correlation.new()
 
 

@@ -117,15 +117,22 @@ def _fact(value: object) -> Fact:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return text(value, _MAX_KEPT)
+        return _safe(value)
     try:
         if isinstance(value, float):
             return float(value)
         # What counts is often NumPy's integer, which is no `int`.
         number = operator.index(value)  # type: ignore[arg-type]  # it raises if it is none
     except Exception:  # noqa: BLE001 - the user's own class may do anything
-        return text(value, _MAX_KEPT)
-    return number if abs(number) <= _MAX_INTEGER else text(value, _MAX_KEPT)
+        return _safe(value)
+    return number if abs(number) <= _MAX_INTEGER else _safe(value)
+
+
+def _safe(value: object) -> str:
+    """Return a value's text, its secrets hidden before it is cut, lest a half of one is kept."""
+    from prefect_instrumentation._secrets import shown  # noqa: PLC0415 - errors are rare
+
+    return shown(value, _MAX_KEPT)
 
 
 def _redacted(facts: Mapping[str, Fact]) -> Mapping[str, object]:

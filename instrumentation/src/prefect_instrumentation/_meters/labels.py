@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prefect_instrumentation._secrets import shown
+from prefect_instrumentation._secrets import redactor, shown
+from prefect_instrumentation._secrets.secret_text import HIDDEN
 from prefect_instrumentation._text import text
 
 MAX_VALUES = 100
@@ -36,15 +37,19 @@ class Bounds:
             if name not in names and len(names) >= MAX_LABELS:
                 continue
             seen = names.setdefault(name, {})
-            bounded[name] = _bounded(text(value), seen, FEWER_VALUES.get(name, MAX_VALUES))
+            if redactor().hides(name, value):
+                bounded[name] = HIDDEN
+            else:
+                bounded[name] = _bounded(value, seen, FEWER_VALUES.get(name, MAX_VALUES))
         return bounded
 
 
-def _bounded(value: str, seen: dict[str, str], most: int) -> str:
-    if not value:
+def _bounded(value: object, seen: dict[str, str], most: int) -> str:
+    if not (known := text(value)):
         return ""
-    if value not in seen:
+    if known not in seen:
         if len(seen) >= most:
             return OTHER
-        seen[value] = shown(value, MAX_LENGTH)
-    return seen[value]
+        # Of the value itself: its text is cut, and a half of a secret is known for none.
+        seen[known] = shown(value, MAX_LENGTH)
+    return seen[known]

@@ -23,6 +23,9 @@ MAX_LEARNED = 512
 MAX_LENGTH = 65_536
 """Most characters of a value that are learned."""
 
+MAX_CHARACTERS = 1 << 20
+"""Most characters of all values that are learned; the oldest are forgotten."""
+
 # Defaults of development, of which every other line is full: to hide them would hide nothing else.
 _COMMON = frozenset(
     (
@@ -33,7 +36,8 @@ _COMMON = frozenset(
 _FEWEST_CHARACTERS = 3
 _OTLP = "OTEL_EXPORTER_OTLP_"
 _DIRECTORIES = frozenset({"PWD", "OLDPWD"})
-_URL = re.compile(r"""://[^\s/?#@:]*:([^\s"'<>]+)@""")
+# Bounded, since a value may begin a thousand URLs and end none.
+_URL = re.compile(r"""://[^\s/?#@:]{0,256}+:([^\s"'<>]{1,1024})@""")
 
 
 class Secrets:
@@ -47,6 +51,7 @@ class Secrets:
         self._environ = environ
         self._lock = threading.RLock()  # a destructor or a signal handler may log amid what follows
         self._learned: dict[str, None] = {}
+        self._size = 0
         self._redactor: Redactor | None = None
 
     def learn(self, *values: str) -> None:
@@ -56,9 +61,12 @@ class Secrets:
             for value in filter(_is_worth, found):
                 if self._learned.pop(value, False) is False:
                     self._redactor = None
+                    self._size += len(value)
                 self._learned[value] = None
-            while len(self._learned) > MAX_LEARNED:
-                del self._learned[next(iter(self._learned))]
+            while len(self._learned) > MAX_LEARNED or self._size > MAX_CHARACTERS:
+                oldest = next(iter(self._learned))
+                del self._learned[oldest]
+                self._size -= len(oldest)
 
     def redactor(self) -> Redactor:
         """Return what hides all that is known now."""

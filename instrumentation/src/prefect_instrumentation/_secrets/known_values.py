@@ -14,6 +14,9 @@ SHORTEST = 6
 PIECE = 1024
 """A longer secret is looked for in pieces of so many characters."""
 
+LINE = 16
+"""Fewest characters of a line that is looked for alone, since each may be indented by itself."""
+
 _GRAM = 3
 _STRIDE = SHORTEST - _GRAM + 1
 
@@ -57,17 +60,33 @@ def spellings(secret: str) -> frozenset[str]:
 
 
 def _spellings(secret: str) -> Iterator[str]:
+    for piece in _pieces(secret):
+        escaped = _escaped(piece)
+        yield from escaped
+        yield from frozenset().union(*map(_escaped, escaped))  # as JSON within JSON
+        raw = piece.encode("utf-8", "surrogatepass")
+        quoted = (quote(raw), quote(raw, safe=""), quote_plus(raw))
+        yield from (*quoted, *map(quote_plus, quoted))
+        yield from _in_base64(raw)
+
+
+def _pieces(secret: str) -> Iterator[str]:
     for start in range(0, len(secret), PIECE):
         piece = secret[start : start + PIECE]
         if len(piece) < SHORTEST:  # of a longer one, so it is not alone
             piece = secret[-SHORTEST:]
         if len(piece) >= SHORTEST:
             yield piece
-            yield repr(piece)[1:-1]
-            yield from (json.dumps(piece)[1:-1], json.dumps(piece, ensure_ascii=False)[1:-1])
-            raw = piece.encode("utf-8", "surrogatepass")
-            yield from (quote(raw), quote(raw, safe=""), quote_plus(raw))
-            yield from _in_base64(raw)
+    lines = secret.splitlines()
+    if len(lines) > 1:
+        yield from (line[:PIECE] for line in map(str.strip, lines) if len(line) >= LINE)
+
+
+def _escaped(text: str) -> frozenset[str]:
+    if text.isalnum() and text.isascii():
+        return frozenset((text,))
+    dumped = (json.dumps(text), json.dumps(text, ensure_ascii=False))
+    return frozenset((text, *(each[1:-1] for each in (repr(text), *dumped))))
 
 
 def _in_base64(raw: bytes) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _status(status: Status, hiding: Redactor) -> Status:
 
 def _attributes(attributes: Attributes, hiding: Redactor) -> dict[str, AnyValue]:
     return {
-        name: _value(value, hiding)
+        hiding.text(name): _value(value, hiding)
         if name.startswith(names.PARAMETER_TYPE) or not hiding.hides(name, value)
         else HIDDEN
         for name, value in (attributes or {}).items()
@@ -92,4 +92,8 @@ def _value(value: AnyValue, hiding: Redactor) -> AnyValue:
         return _attributes(value, hiding)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return tuple(_value(item, hiding) for item in value)
+    if isinstance(value, bytes):
+        shown = value.decode("utf-8", "backslashreplace")
+        safe = hiding.text(shown)
+        return value if safe == shown else safe.encode()
     return value
