@@ -99,7 +99,12 @@ def start_by_function(_request: Request) -> Response:
     return Response(status_code=202)
 
 
-START = {"client": start_by_client, "function": start_by_function}
+def delay(_request: Request) -> Response:
+    background.delay(1)
+    return Response(status_code=202)
+
+
+START = {"client": start_by_client, "function": start_by_function, "delay": delay}
 
 
 async def trigger(how: str) -> None:

@@ -54,6 +54,12 @@ def asked() -> Iterator[str]:
         yield from re.findall(r"\b_telemetry\.(\w+)", source)
 
 
+@pytest.mark.parametrize("place", list(engines.CONTEXTS.items()), ids=lambda place: place[1])
+def test_delayed_tasks_take_their_context_from_where_we_add_to_it(place: tuple[str, str]) -> None:
+    """It is a dictionary, which Prefect reads by names of its own."""
+    assert isinstance(part(place)(), dict)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_is_missing(module: str) -> None:
     """No module of this Prefect falls back to native spans."""

@@ -335,12 +335,19 @@ def test_served_flow_is_traced(work: Work) -> None:
 
 
 def test_background_tasks_are_in_the_trace_of_who_delayed_them(work: Work) -> None:
-    """Tasks of `.delay()` are within the run that called it, with parameters and without."""
+    """Tasks of `.delay()` are within the run, or the request, that called it.
+
+    Within a run that is so without parameters too.
+    """
     env = work.scene.environment("tasks", "plugin", "http")
     worker = work.scene.start("tasks", command("plugin", "deployed_flows", "serve-tasks"), env)
     env = work.scene.environment("delays", "plugin", "http")
     work.scene.start("delays", command("plugin", "deployed_flows", "delays"), env)
     spans = work.scene.spans_of("delays", root="flow delays", count=5)
+    env = work.scene.environment("service-delay", "setup", "grpc")
+    work.scene.start("service-delay", command("setup", "deployed_flows", "trigger", "delay"), env)
+    of_request = work.scene.spans_of("service-delay", root="POST /orders", count=3)
     worker.stop()
 
     assert TREES["background"].tree == TREES["background"].draw(spans, by_start=False)
+    assert TREES["request-delays"].tree == TREES["request-delays"].draw(of_request)

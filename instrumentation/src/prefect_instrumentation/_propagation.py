@@ -27,6 +27,9 @@ PARENT_SPAN_ID = "__OTEL_PARENT_SPAN_ID"
 SPAN_ENDED = "__OTEL_SPAN_ENDED"
 """Set when a run's span has arrived though somebody else sets the run's last state."""
 
+CARRIED = "prefect_instrumentation"
+"""Where labels stand in the context that goes with a delayed task, which passes over other keys."""
+
 MAX_HEADER = 512
 """Most characters of a traceparent or tracestate; the standard asks for 512 at least."""
 

@@ -26,6 +26,7 @@ import wrapt
 from prefect_instrumentation._driven import adriven, driven
 from prefect_instrumentation._guard import guarded, once
 from prefect_instrumentation._prefect import quiet_clients
+from prefect_instrumentation._propagation import CARRIED
 from prefect_instrumentation._runs import Observer
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ GENERATORS = {
     "prefect.task_engine": ("run_generator_task_sync", "run_generator_task_async"),
 }
 CLIENTS = {"prefect.client.orchestration": ("PrefectClient", "SyncPrefectClient")}
+CONTEXTS = {"prefect.tasks": "serialize_context"}
+"""What a task that is delayed to another process has with it."""
+
 NATIVE = "prefect.telemetry.run_telemetry"
 
 _observer: Observer | None = None
@@ -60,7 +64,7 @@ def instrument(observer: Observer, *, instead: bool = False) -> None:
     there, _observer = _observer, observer if instead or _observer is None else _observer
     if there is not None:
         return
-    for name in (*ENGINES, *CLIENTS, *quiet_clients.MODULES, NATIVE):
+    for name in (*ENGINES, *CLIENTS, *CONTEXTS, *quiet_clients.MODULES, NATIVE):
         if name in _hooked and name in sys.modules:
             patch(sys.modules[name])
         elif name not in _hooked:
@@ -103,6 +107,8 @@ def patch(module: ModuleType) -> None:
     if module.__name__ == NATIVE and hasattr(module, "get_tracer"):
         # Each engine makes a `RunTelemetry` before it gets ours, and a new tracer takes long.
         _replace(module, "get_tracer", functools.cache(module.get_tracer))
+    if (name := CONTEXTS.get(module.__name__, "")) and hasattr(module, name):
+        _replace(module, name, _carrying(getattr(module, name)))
     for name in CLIENTS.get(module.__name__, ()):
         client = getattr(module, name)
         create = "create_flow_run_from_deployment"
@@ -201,6 +207,15 @@ def _labelled(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, *args, **_with_outgoing(kwargs))
 
     return create
+
+
+def _carrying(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    @functools.wraps(original)
+    def serialize(*args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        labels = guarded(_observer.outgoing)() if _observer else None
+        return {**original(*args, **kwargs), **({CARRIED: dict(labels)} if labels else {})}
+
+    return serialize
 
 
 def _with_outgoing(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from prefect.exceptions import PrefectSignal, TerminationSignal
 from prefect.utilities.annotations import NotSet
 from prefect.utilities.urls import url_for
 
+from prefect_instrumentation._propagation import CARRIED
 from prefect_instrumentation._runs import Outcome, Run, StateChange
 from prefect_instrumentation._secrets import shown
 from prefect_instrumentation._text import MAX_NAME, text
@@ -160,6 +161,8 @@ def _task_run(engine: Any, record: Any) -> Run:  # noqa: ANN401
 def _enclosing(engine: Any) -> Iterator[Mapping[str, object]]:  # noqa: ANN401
     """Yield the labels of the runs around, as the process that submitted this one knew them."""
     if engine.context:
+        if carried := engine.context.get(CARRIED):
+            yield carried
         flow_run = _field(engine.context.get("flow_run_context"), "flow_run")
         task_run = _field(engine.context.get("task_run_context"), "task_run")
         if _encloses(task_run, flow_run):
