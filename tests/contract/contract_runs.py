@@ -28,6 +28,11 @@ class Heard:
 
     spans: tuple[ReceivedSpan, ...]
     output: str
+    records: int = 0
+    """How many log records came by OTLP."""
+
+    points: int = 0
+    """How many points of metrics did."""
 
     def __str__(self) -> str:
         """Draw the spans, for a test's message."""
@@ -88,7 +93,8 @@ class Theatre:
             )
         if done.returncode:
             pytest.fail(f"{FLOWS.name} {mode} ended with {done.stdout[-4000:]}", pytrace=False)
-        return Heard(receiver.spans(), done.stdout)
+        points = sum(len(metric.points) for metric in receiver.metrics())
+        return Heard(receiver.spans(), done.stdout, len(receiver.logs()), points)
 
 
 @pytest.fixture(scope="session", name="theatre")
@@ -259,6 +265,24 @@ def test_all_is_well(heard: Heard) -> None:
     """Nothing is said about this Prefect or of telemetry that was lost."""
     assert [] == heard.lines(logger="prefect_instrumentation")
     assert "Telemetry is incomplete" not in heard.output
+
+
+def test_other_signals_are_sent_or_it_is_said_why_not(theatre: Theatre) -> None:
+    """Records and metrics need an SDK of some age; with an older one the run goes on without."""
+    heard = theatre.play(
+        "uninstrumented",
+        PREFECT_INSTRUMENTATION_LOGS="json",
+        OTEL_LOGS_EXPORTER="otlp",
+        OTEL_METRICS_EXPORTER="otlp",
+    )
+    told = heard.output.count("needs opentelemetry-sdk 1.45 or newer")
+
+    assert (True, True, 0) == (heard.records > 0, heard.points > 0, told) or (0, 0, 2) == (
+        heard.records,
+        heard.points,
+        told,
+    )
+    assert 2 == [span.scope for span in heard.spans].count("prefect_instrumentation")
 
 
 def test_uninstrument_restores_native_spans(theatre: Theatre) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from opentelemetry import baggage, propagate
 from prefect import flow
 
+from exporting import run
 from prefect_instrumentation import _correlation, copy_context, correlation
 
 
@@ -158,6 +159,25 @@ def test_bad_id_is_replaced_and_never_reaches_a_log(
     assert not value or value not in caplog.text
 
 
+def test_bad_id_is_told_of_once() -> None:
+    """One line says what an id may be, however many are none; to want a new one is not bad."""
+    process = run(
+        """
+        import sys
+        with correlation():
+            print("so far", file=sys.stderr)
+        for value in ("two words", "line\\n"):
+            with correlation(value):
+                pass
+        """,
+        prelude="from prefect_instrumentation import correlation\n",
+    )
+    before, told = process.complaints
+
+    assert "so far" == before
+    assert told.startswith("correlation() takes 1 to 128 ASCII letters, digits and ._:/+=@-")
+
+
 def test_id_ends_with_an_exception() -> None:
     """What is raised inside passes, and the id is gone."""
     with pytest.raises(KeyError), correlation("ord-42"):
@@ -191,6 +211,14 @@ async def async_generator() -> AsyncIterator[str | None]:
     yield _correlation.current()
 
 
+class Shop:
+    """Has a method."""
+
+    def method(self) -> list[str | None]:
+        """Return the current id."""
+        return plain()
+
+
 def ids_of(function: Callable[[], object]) -> list[object]:
     """Call a function of any kind; return what it saw, its consumer's own id in between."""
     made = function()
@@ -215,6 +243,7 @@ def ids_of(function: Callable[[], object]) -> list[object]:
         (asynchronous, ["ord-42", "ord-42"]),
         (generator, ["ord-42", None, "ord-42", None]),
         (async_generator, ["ord-42", None, "ord-42", None]),
+        (Shop().method, ["ord-42"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

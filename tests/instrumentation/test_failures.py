@@ -20,6 +20,7 @@ TIMED_OUT = StateChange("FAILED", "TimedOut", "Task run exceeded timeout of 3.0 
 NOT_READY = StateChange("PENDING", "NotReady", "Upstream task run did not reach a COMPLETED state.")
 CRASHED = StateChange("CRASHED", "Crashed", "Execution was aborted by a termination signal.")
 CANCELLED = StateChange("CANCELLED", "Cancelled", "Flow run was cancelled.")
+CANCELLING = StateChange("CANCELLING", "Cancelling", "")
 TASK = replace(FLOW, kind="task", id="run-2", name="load-0", task="load")
 URL = "https://prefect.example.com/runs/flow-run/run-1"
 
@@ -69,6 +70,7 @@ def keys(record: logging.LogRecord | None) -> dict[str, object]:
         (NOT_READY, TASK, ("ERROR", "Task run could not start", "upstream")),
         (CRASHED, FLOW, ("ERROR", "Flow run crashed", "infrastructure")),
         (CANCELLED, FLOW, ("WARNING", "Flow run was cancelled", "cancelled")),
+        (CANCELLING, FLOW, ("WARNING", "Flow run was cancelled", "cancelled")),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -99,6 +101,13 @@ def test_line_says_where_and_with_which_input(caplog: pytest.LogCaptureFixture) 
         found["flow_run_url"],
         found["error.type"],
     )
+
+
+def test_error_without_a_place_is_the_runs(caplog: pytest.LogCaptureFixture) -> None:
+    """Of an error that has no traceback, as one of another process, the run's function is told."""
+    found = keys(record_of(caplog, Outcome(FAILED, 1, ValueError("no eggs"))))
+
+    assert ("observed.load", "ValueError") == (found["where"], found["error.type"])
 
 
 def test_occurrences_count_the_same_failure(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from observed import FLOW
 from prefect_instrumentation import traced
 from prefect_instrumentation._inputs import MAX_INPUTS, MAX_VALUE, describe_inputs
 from prefect_instrumentation._log_settings import Input
+from prefect_instrumentation._text import MAX_NAME
 from traces import Hostile
 
 
@@ -92,8 +93,9 @@ def test_recorded_parameters_are_told_by_value() -> None:
 
 def test_inputs_are_bounded_and_harmless() -> None:
     """Many, long and hostile parameters make a short answer, and raise nothing."""
-    parameters = {f"p{number}": "x" * 10_000 for number in range(100)}
+    parameters = {f"{number}{'p' * 10_000}": "x" * 10_000 for number in range(100)}
     few = describe_inputs(replace(FLOW, parameters={"h": Hostile(), **parameters}), "values")
 
     assert ("Hostile", MAX_INPUTS) == (few["h"], len(few))
     assert all(len(str(value)) <= MAX_VALUE for value in few.values())
+    assert all(len(name) <= MAX_NAME for name in few)

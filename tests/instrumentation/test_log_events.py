@@ -24,6 +24,7 @@ from prefect_instrumentation._correlation import correlation
 from prefect_instrumentation._errors.context import error_context
 from prefect_instrumentation._log_context import LogContextObserver
 from prefect_instrumentation._logs.events import context_now, event_of
+from prefect_instrumentation._logs.plain import MAX_ITEMS
 from prefect_instrumentation._logs.rendering import to_json
 from prefect_instrumentation._runs import Run
 from traces import Hostile
@@ -137,12 +138,13 @@ def test_record_wins_over_its_context() -> None:
     assert event.items() >= (OF_TASK | {"flow_run_name": "renamed"}).items()
 
 
-def test_record_of_another_run_gets_nothing_of_this_one() -> None:
-    """A runner that logs of a run inside another one attributes nothing to the wrong one."""
+def test_record_of_another_run_has_the_same_request_alone() -> None:
+    """As of a parent flow's logger in its subflow: nothing of the run and span that are here."""
     with running(TASK), correlation("req-1"), traced():
         event = event_of(record_of(flow_run_id="run-2"))
 
-    assert {"flow_run_id": "run-2"} == {name: event[name] for name in list(event)[4:]}
+    expected = {"correlation_id": "req-1", "flow_run_id": "run-2"}
+    assert expected == {name: event[name] for name in list(event)[4:]}
 
 
 def test_record_of_another_task_keeps_the_flow() -> None:
@@ -171,6 +173,20 @@ def test_callers_key_does_not_hide_ours(name: str) -> None:
 
     assert "his" == event[f"{name}_"]
     assert "his" != event.get(name)
+
+
+def test_callers_keys_do_not_hide_each_other() -> None:
+    """Neither is lost where one's new name is the other's own."""
+    event = event_of(record_of(time_="one", time="other"))
+
+    assert ("one", "other") == (event["time_"], event["time__"])
+
+
+def test_callers_keys_are_few() -> None:
+    """Of a great many short ones a line has the first."""
+    event = event_of(record_of(**{f"k{number}": 1 for number in range(1000)}))
+
+    assert [f"k{number}" for number in range(MAX_ITEMS)] == list(event)[4:]
 
 
 def test_own_line_of_a_failed_run_has_the_errors_keys() -> None:

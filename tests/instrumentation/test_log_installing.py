@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_plugin_installs_while_prefect_is_imported(tmp_path: Path) -> None:
     found = run(code, tmp_path, **environ)
 
     assert (["parent", "child"], []) == (found.events, found.complaints)
+
+
+@pytest.mark.parametrize(
+    ("environ", "events"), [({"PREFECT_PLUGINS_ENABLED": "1"}, ["said"]), ({}, [])]
+)
+@pytest.mark.parametrize("order", [*itertools.permutations(["setup()", "import prefect.main"])])
+def test_plugin_writes_lines_whoever_is_first(
+    order: tuple[str, ...], environ: dict[str, str], events: list[str], tmp_path: Path
+) -> None:
+    """It does beside a mere `setup()`, unless it is this call alone that has it loaded."""
+    said = ["from prefect_instrumentation import setup", *order, "logging.warning('said')"]
+    found = run("\n".join(said), tmp_path, OTEL_TRACES_EXPORTER="none", **environ)
+
+    assert events == found.events
 
 
 THEIRS = """

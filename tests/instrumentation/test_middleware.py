@@ -603,7 +603,7 @@ def serving(app: FastAPI) -> Iterator[str]:
     """Serve the application by uvicorn on a free port of this machine; give its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none"))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         deadline = time.monotonic() + 10

@@ -90,8 +90,9 @@ def test_each_hears_of_everything_in_their_order() -> None:
 
     tell_all(Observers(Listener("a", heard), Listener("b", heard)))
 
-    expected = [f"{name}.{step}" for step in (*STEPS, "ended") for name in "ab"]
-    assert [*expected, "b.suspended", "a.suspended"] == heard
+    expected = [f"{name}.{step}" for step in STEPS for name in "ab"]
+    last = [f"{name}.{step}" for step in ("ended", "suspended") for name in "ba"]
+    assert [*expected, *last] == heard
 
 
 @pytest.mark.parametrize("step", [*STEPS[1:], "ended", "suspended"])
@@ -129,3 +130,44 @@ def test_all_flush_though_the_first_did_not_arrive() -> None:
     assert not Observers(Listener("a", heard), Listener("b", heard)).flush()
     assert ["a.flush", "b.flush"] == heard
     assert Observers(Listener("b", heard)).flush()
+
+
+def test_labels_go_on_though_one_has_none_to_give() -> None:
+    """What an observer raises where it is asked for labels costs its own labels alone."""
+    observers = Observers(Listener("a", [], "outgoing"), Listener("b", []))
+
+    assert {"name": "b", "b": "x"} == observers.outgoing()
+
+
+def test_later_observer_is_made_by_the_first_run() -> None:
+    """Until then there is nothing to carry on or to send; from then on it is as any other."""
+    heard: list[str] = []
+    later = Later(lambda: Listener("a", heard))
+    before = (later.outgoing(), later.flush(), list(heard))
+
+    tell_all(Observers(later))
+    tell_all(Observers(later))
+
+    assert ({}, True, []) == before
+    assert [*(f"a.{step}" for step in (*STEPS, "ended", "suspended"))] * 2 == heard
+    assert ({"name": "a", "a": "x"}, False) == (later.outgoing(), later.flush())
+
+
+@pytest.mark.parametrize("outcome", ["unwanted", "broken"])
+def test_later_observer_is_made_once_or_not_at_all(outcome: str) -> None:
+    """Where it is not wanted, or cannot be made, no further run tries again."""
+    made: list[str] = []
+
+    def make() -> Observer | None:
+        made.append(outcome)
+        if outcome == "broken":
+            raise ImportError
+        return None
+
+    later = Later(make)
+    observers = Observers(later)
+    tell_all(observers)
+    tell_all(observers)
+
+    assert [outcome] == made
+    assert ({}, True) == (observers.outgoing(), observers.flush())

@@ -51,9 +51,14 @@ from opentelemetry.trace import (
 from otlp_receiver import Fault, OtlpReceiver, Protocol, ReceivedLog, ReceivedSpan, tree
 from received_metrics import ReceivedHistogram
 
-NewExporter: TypeAlias = Callable[[OtlpReceiver], SpanExporter]
+NewExporter: TypeAlias = Callable[..., SpanExporter]
 
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 10.0
+"""What a busy machine needs at most."""
+
+IMPATIENT_SECONDS = 0.5
+"""What a client waits for that is to see a fault."""
+
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 GZIP = {"Content-Encoding": "gzip"}
 AWAY = SpanContext(
@@ -65,9 +70,9 @@ AWAY = SpanContext(
 )
 
 
-def http(receiver: OtlpReceiver) -> SpanExporter:
+def http(receiver: OtlpReceiver, seconds: float = TIMEOUT_SECONDS) -> SpanExporter:
     """Return an exporter by http/protobuf."""
-    return HttpExporter(f"{receiver.http_endpoint}/v1/traces", timeout=TIMEOUT_SECONDS)
+    return HttpExporter(f"{receiver.http_endpoint}/v1/traces", timeout=seconds)
 
 
 def http_gzip(receiver: OtlpReceiver) -> SpanExporter:
@@ -80,9 +85,9 @@ def http_gzip(receiver: OtlpReceiver) -> SpanExporter:
     )
 
 
-def by_grpc(receiver: OtlpReceiver) -> SpanExporter:
+def by_grpc(receiver: OtlpReceiver, seconds: float = TIMEOUT_SECONDS) -> SpanExporter:
     """Return an exporter by gRPC."""
-    return GrpcExporter(receiver.grpc_endpoint, insecure=True, timeout=TIMEOUT_SECONDS)
+    return GrpcExporter(receiver.grpc_endpoint, insecure=True, timeout=seconds)
 
 
 def by_grpc_gzip(receiver: OtlpReceiver) -> SpanExporter:
@@ -349,7 +354,7 @@ def test_fault_fails_the_client_until_it_is_over(
 ) -> None:
     """An export fails during a fault, and a later one arrives at the same address."""
     before = (receiver.http_endpoint, receiver.grpc_endpoint)
-    failing = new(receiver)
+    failing = new(receiver, IMPATIENT_SECONDS)
     with receiver.failing(fault, delay_seconds=60):
         result = failing.export([plain_span("lost")])
     failing.shutdown()

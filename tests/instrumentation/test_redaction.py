@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 import pytest
@@ -59,6 +62,7 @@ TEXTS = {
     "credentials={'a': {'b': 1}, 'c': ['hunter2']} done": "credentials=[redacted] done",
     "password=SecretStr('hunter2') x": "password=[redacted] x",
     'token="hunter2': "token=[redacted]",
+    'token="hun ter2 hunter2\nnext': "token=[redacted]\nnext",
     "('x-api-key', 'hunter2')": "('x-api-key', '[redacted]')",
     "Authorization: Bearer hunter2hunter2": "Authorization: [redacted]",
     'curl -H "Authorization: Token hunter2" https://host/p': (
@@ -99,6 +103,30 @@ TEXTS = {
         "x [redacted] y"
     ),
     "x -----BEGIN PRIVATE KEY-----\nMIIE": "x [redacted]",
+    "[{'name': 'DB_PASSWORD', 'value': 'hunter2'}]": (
+        "[{'name': 'DB_PASSWORD', 'value': '[redacted]'}]"
+    ),
+    r"{\"name\": \"DB_PASSWORD\", \"value\": \"hunter2\"}": (
+        r"{\"name\": \"DB_PASSWORD\", \"value\": \"[redacted]\"}"
+    ),
+    "env:\n- name: DB_PASSWORD\n  value: hunter2\n- name: HOST": (
+        "env:\n- name: DB_PASSWORD\n  value: [redacted]\n- name: HOST"
+    ),
+    "a.password\n  Input should be an integer [type=x, input_value='hunter2', input_type=str]": (
+        "a.password\n  Input should be an integer [type=x,"
+        " input_value='[redacted]', input_type=str]"
+    ),
+    'password = """hun"ter2""" # x': 'password = """[redacted]""" # x',
+    "private_key: |\n  hunter2\n  hunter3\nuser: joe": "private_key: [redacted]\nuser: joe",
+    "<user>joe</user><db:Password>hunter2</db:Password>": (
+        "<user>joe</user><db:Password>[redacted]</db:Password>"
+    ),
+    "ALTER USER joe PASSWORD 'hunter2'; SELECT 1": "ALTER USER joe PASSWORD '[redacted]'; SELECT 1",
+    "create user joe identified by 'hunter2'": "create user joe identified by '[redacted]'",
+    "https://hunter2hunter2hunter2@dev.example/o/r.git": "https://[redacted]@dev.example/o/r.git",
+    "https://h/?next=https%3A%2F%2Fx%2F%3Ftoken%3Dhunter2": (
+        "https://h/?next=https%3A%2F%2Fx%2F%3Ftoken%3D[redacted]"
+    ),
 }
 
 ORDINARY = [
@@ -117,6 +145,12 @@ ORDINARY = [
     "Basic understanding of basic authentication, bearer token expired",
     "ValueError: could not convert string to float: 'x'",
     "Bearer authentication failed",
+    "http://[::1]:80/a@b https://a-reader@host/p https://registry.example-1234567890.org/@a/b",
+    "usage: login <token> [options] <host> </dev/null",
+    "orders\n  Input should be an integer [type=x, input_value='7', input_type=str]",
+    "- name: HOST\n  value: db",
+    "{'name': 'HOST', 'value': 'db'}",
+    "syntax error near 'FROM' (password authentication is off)",
     '{"level": "info", "event": "order.shipped", "order": 42}',
     "password=None token: null secret=False",
     "task-run-of-customer-orders-daily-report-2026",
@@ -180,6 +214,7 @@ def test_own_patterns_count() -> None:
         base64.b64encode(b"joe:hunter2's!").decode(),
         base64.b64encode(b"joey:hunter2's!").decode(),
         base64.b64encode(b"joeys:hunter2's!").decode(),
+        quote(quote("is hunter2's!")),
     ],
 )
 def test_known_secret_is_hidden(text: str) -> None:
@@ -192,12 +227,50 @@ def test_known_secret_is_hidden(text: str) -> None:
     assert safe.endswith(" after")
 
 
+@pytest.mark.parametrize(
+    "spell",
+    [
+        quote,
+        lambda secret: quote(secret, safe=""),
+        quote_plus,
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+        lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+    ],
+    ids=["path", "query", "form", "base64", "base64url"],
+)
+def test_known_secret_is_hidden_whole(spell: Callable[[str], str]) -> None:
+    """Spelled in each of the ways that differ for what is in it."""
+    known = "a/b ~?>~?>cd"  # of twelve bytes, that no character of Base64 is shared
+
+    assert "x [redacted] y" == Redactor([known]).text(f"x {spell(known)} y")
+
+
 def test_known_secret_is_hidden_in_json() -> None:
     """With whatever JSON escapes."""
     known = 'qu"ote\n\xfc'
 
     for text in (json.dumps([known]), json.dumps([known], ensure_ascii=False)):
         assert '["[redacted]"]' == Redactor([known]).text(text)
+        for within in (json.dumps(text), repr(text), json.dumps(repr([known]))):
+            assert "ote" not in Redactor([known]).text(within)
+
+
+def test_lines_of_a_known_secret_are_hidden() -> None:
+    """Each by itself, since a stack or a block of YAML indents it; short ones tell nothing."""
+    redactor = Redactor(["user: joe\nclient-key: hunter2hunter2\n  other: hunter3hunter3"])
+
+    assert "  | [redacted]\n  | [redacted]\nuser: joe" == redactor.text(
+        "  | client-key: hunter2hunter2\n  | other: hunter3hunter3\nuser: joe"
+    )
+
+
+@pytest.mark.parametrize("length", [6, 1023, 1024, 1027, 2047, 2048, 5000])
+def test_secret_of_any_length_is_hidden_to_its_end(length: int) -> None:
+    """Though a long one is looked for in pieces."""
+    known = "".join(Random(length).choices("abcdefghijkl", k=length))
+    safe = Redactor([known]).text(f"X {known} Y")
+
+    assert "X  Y" == safe.replace("[redacted]", "")
 
 
 def test_longer_secret_is_hidden_before_a_shorter() -> None:
@@ -320,6 +393,23 @@ class HostileList(list[str]):
 def test_anything_else_is_its_text(value: object, safe: object) -> None:
     """Objects write themselves out, as an exporter or a renderer would have them do."""
     assert safe == PLAIN.value(value)
+
+
+def test_what_follows_its_name_in_a_list_is_hidden() -> None:
+    """After an option, and as a variable of a container; other lists are only lists."""
+    assert {
+        "command": ["psql", "--password", "[redacted]", "--host", "db"],
+        "env": [{"name": "DB_PASSWORD", "value": "[redacted]"}, {"name": "HOST", "value": "db"}],
+        "columns": ["id", "token", "name"],
+        "none": {"name": "DB_PASSWORD", "value": None},
+    } == PLAIN.mapping(
+        {
+            "command": ["psql", "--password", "hunter2", "--host", "db"],
+            "env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "HOST", "value": "db"}],
+            "columns": ["id", "token", "name"],
+            "none": {"name": "DB_PASSWORD", "value": None},
+        }
+    )
 
 
 def test_large_values_are_bounded() -> None:

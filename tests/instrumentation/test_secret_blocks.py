@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -13,15 +14,15 @@ from prefect.blocks.system import Secret
 from prefect.types import SecretDict
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+import logged_scene
 from prefect_instrumentation import _secrets
 from prefect_instrumentation._prefect import secret_blocks
-from traces import printed
+from traced_scene import Scene
 
 LOADING = """
 import asyncio
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
-from prefect.testing.utilities import prefect_test_harness
 from prefect.variables import Variable
 from pydantic import SecretStr
 from prefect_instrumentation import _secrets
@@ -33,14 +34,13 @@ class Login(Block):
 def tell(value):
     print(value, _secrets.redactor().text(value) == "[redacted]")
 
-with prefect_test_harness(server_startup_timeout=120):
-    Secret(value="hunter-sync").save("one")
-    Login(password="hunter-async").save("two")
-    Variable.set("three", "hunter-variable")
-    secret_blocks.watch()
-    tell(Secret.load("one").get())
-    tell(asyncio.run(Login.aload("two")).password.get_secret_value())
-    tell(Variable.get("three"))
+Secret(value="hunter-sync").save("one", overwrite=True)
+Login(password="hunter-async").save("two", overwrite=True)
+Variable.set("three", "hunter-variable", overwrite=True)
+secret_blocks.watch()
+tell(Secret.load("one").get())
+tell(asyncio.run(Login.aload("two")).password.get_secret_value())
+tell(Variable.get("three"))
 """
 
 pytestmark = pytest.mark.usefixtures("_watching")
@@ -145,11 +145,14 @@ def test_nested_and_initialized_blocks_are_known() -> None:
     assert hidden(password, token)
 
 
-def test_loaded_block_is_known() -> None:
+@pytest.mark.real
+@pytest.mark.timeout(240)
+def test_loaded_block_is_known(scene: Scene) -> None:
     """By a synchronous call and by an asynchronous one; a variable is no secret."""
-    told, _ = printed(LOADING)
+    env = scene.environment("loading", "setup", "http")
+    process = logged_scene.start(scene, "loading", [sys.executable, "-c", LOADING], env).wait()
 
-    assert ["hunter-sync True", "hunter-async True", "hunter-variable False"] == told.split("\n")
+    assert ["hunter-sync True", "hunter-async True", "hunter-variable False"] == process.raw()
 
 
 def test_unpickled_block_is_known() -> None:

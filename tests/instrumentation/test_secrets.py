@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from random import Random
 
 import pytest
 
@@ -25,6 +27,7 @@ PATTERNS = "PREFECT_INSTRUMENTATION_REDACT_PATTERNS"
         ("DATABASE_URL", "postgresql://joe:hunter2@db/x", "x db y", "x db y"),
         ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=Basic hunter2", "hunter2", "[redacted]"),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://me:hunter2@h", "hunter2", "[redacted]"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hunter2@h", "hunter2", "[redacted]"),
         ("SHOP_NAME", "hunter2", "x hunter2 y", "x hunter2 y"),
         ("PWD", "/home/joe", "/home/joe/flow.py", "/home/joe/flow.py"),
         ("SHOP_TOKEN", "test", "a test", "a test"),
@@ -89,6 +92,25 @@ def test_oldest_values_are_forgotten() -> None:
     assert "[redacted] hunter-second [redacted] [redacted]" == secrets.redactor().text(
         "hunter-first hunter-second hunter-last hunter-env"
     )
+
+
+def test_long_values_leave_room_for_few() -> None:
+    """The oldest are forgotten, so that all that is remembered is bounded."""
+    values = ["".join(Random(seed).choices("abcdefghijkl", k=60_000)) for seed in range(20)]
+    secrets = Secrets({})
+    secrets.learn(*values)
+    redactor = secrets.redactor()
+
+    assert values[0][:2000] == redactor.text(values[0][:2000])
+    assert "[redacted]" == redactor.text(values[-1][:1024])
+
+
+def test_hostile_value_is_learned_at_once() -> None:
+    """A value that begins many URLs and ends none takes no longer for each than for one."""
+    began = time.process_time()
+    Secrets({}).learn("://a:" * 13_000)
+
+    assert time.process_time() - began < 2
 
 
 def test_environment_is_read_anew_on_request() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from textwrap import dedent
+
 import pytest
 
-from exporting import run
+from exporting import run, started
 
 PRELUDE = """
 import os
@@ -99,18 +102,27 @@ def test_given_provider_is_not_made_global() -> None:
     [
         (
             "",
-            [
-                "PREFECT_INSTRUMENTATION_LOGS",
-                "PREFECT_PLUGINS_ALLOW",
-                "PREFECT_PLUGINS_ENABLED",
-            ],
+            {
+                "PREFECT_INSTRUMENTATION_LOGS": "none",
+                "PREFECT_PLUGINS_ALLOW": "prefect_instrumentation",
+                "PREFECT_PLUGINS_ENABLED": "1",
+            },
         ),
-        ("tracer_provider=TracerProvider()", []),
+        (
+            "logs=True, meters=True",
+            {
+                "OTEL_METRICS_EXPORTER": "otlp",
+                "PREFECT_INSTRUMENTATION_LOGS": "json",
+                "PREFECT_PLUGINS_ALLOW": "prefect_instrumentation",
+                "PREFECT_PLUGINS_ENABLED": "1",
+            },
+        ),
+        ("tracer_provider=TracerProvider()", {}),
     ],
-    ids=["ours", "theirs"],
+    ids=["ours", "all", "theirs"],
 )
 def test_children_are_told_unless_the_provider_is_the_users(
-    arguments: str, left: list[str]
+    arguments: str, left: dict[str, str]
 ) -> None:
     """A provider does not pass to other processes: there the user sets up his own."""
     process = run(
@@ -118,13 +130,80 @@ def test_children_are_told_unless_the_provider_is_the_users(
         from opentelemetry.sdk.trace import TracerProvider
         before = set(os.environ)
         setup({arguments})
-        print(sorted(set(os.environ) - before))
+        print({{name: os.environ[name] for name in sorted(set(os.environ) - before)}})
         """,
         NOWHERE,
         prelude=PRELUDE,
     )
 
-    assert ((str(left),), ()) == (process.lines, process.complaints)
+    assert (str(left),) == process.lines
+
+
+WRITTEN = """
+import json, sys
+from prefect_instrumentation import PrefectInstrumentor, _settings
+from prefect_instrumentation._logs import written
+for code, variable in json.loads(sys.stdin.read()):
+    os.environ.update({"PREFECT_INSTRUMENTATION_LOGS": variable} if variable else {})
+    exec(code)
+    print(getattr(written(), "format", None), file=sys.stderr)
+    _setup.stop_logs()
+    _setup._calls.clear()
+    _settings.current.cache_clear()
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        del os.environ[name]
+"""
+
+
+def test_log_lines_are_written_where_they_are_asked_for() -> None:
+    """The variable wins over the argument, the first call over later ones and the plugin."""
+    instrumentor = "PrefectInstrumentor().instrument()"
+    cases = {
+        ("setup()", ""): "None",
+        ("setup(logs=True)", ""): "json",
+        ("setup(logs=True)", "none"): "None",
+        ("setup()", "logfmt"): "logfmt",
+        ("setup()\nsetup(logs=True)", ""): "None",
+        ("_setup.plug_in()", ""): "json",
+        ("_setup.plug_in()", "console"): "console",
+        ("_setup.plug_in()", "none"): "None",
+        ("setup()\n_setup.plug_in()", ""): "None",
+        ("setup(logs=True)\n_setup.plug_in()", ""): "json",
+        (instrumentor, ""): "None",
+        (f"{instrumentor}\nPrefectInstrumentor().uninstrument()\n{instrumentor}", "json"): "json",
+        ("PrefectInstrumentor().uninstrument()", "json"): "None",
+        (f"{instrumentor}\nPrefectInstrumentor().uninstrument()", "json"): "None",
+    }
+    with started(WRITTEN, NOWHERE, prelude=PRELUDE) as process:
+        _, told = process.communicate(json.dumps(list(cases)), timeout=60)
+
+    warnings = ("setup() has been called", "Attempting to")
+    found = [line for line in told.splitlines() if not line.startswith(warnings)]
+    assert list(cases.values()) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "made"),
+    [
+        ("", {}, "None"),
+        ("meters=True", {}, "MeterObserver"),
+        ("meters=True", {"OTEL_METRICS_EXPORTER": "none"}, "None"),
+        ("", {"OTEL_METRICS_EXPORTER": "otlp"}, "MeterObserver"),
+    ],
+    ids=["unasked", "argument", "none", "variable"],
+)
+def test_runs_are_metered_where_metrics_are_read(
+    arguments: str, environ: dict[str, str], made: str
+) -> None:
+    """Whoever sends no metrics does not pay for any."""
+    code = f"""
+    setup({arguments})
+    meters = _setup._meters()
+    print(meters and type(meters).__name__, "prefect_instrumentation._meters" in sys.modules)
+    """
+    process = run(f"import sys\n{dedent(code)}", NOWHERE | environ, prelude=PRELUDE)
+
+    assert (f"{made} {made != 'None'}",) == process.lines
 
 
 def test_instrumenting_imports_no_sdk() -> None:

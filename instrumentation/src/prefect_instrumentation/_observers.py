@@ -97,5 +97,6 @@ class _RunObservers:
             attempt(watch.renamed, name)
 
     def ended(self, outcome: Outcome | None) -> None:
-        for watch in self._watches:
+        # The first may send what all have: a span that has ended is waited for no longer.
+        for watch in reversed(self._watches):
             attempt(watch.ended, outcome)

@@ -93,8 +93,8 @@ def plug_in() -> None:
     that inherit its variables, and so does it in this one if Prefect is imported after it.
     """
     instrument()
-    if not _calls:
-        write_logs(_settings.current(), "json")
+    # A call has set variables since these were read: if it alone has the plugin loaded, to `none`.
+    write_logs(_settings.read(os.environ) if _calls else _settings.current(), "json")
 
 
 @guarded

@@ -125,7 +125,7 @@ def _fact(value: object) -> Fact:
         number = operator.index(value)  # type: ignore[arg-type]  # it raises if it is none
     except Exception:  # noqa: BLE001 - the user's own class may do anything
         return _safe(value)
-    return number if abs(number) <= _MAX_INTEGER else _safe(value)
+    return number if abs(number) <= _MAX_INTEGER else text(value, _MAX_KEPT)
 
 
 def _safe(value: object) -> str:

@@ -14,7 +14,7 @@ from prefect_instrumentation import _correlation, _errors, _log_context
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._errors.context import facts_of
 from prefect_instrumentation._logs.exceptions import frames_of
-from prefect_instrumentation._logs.plain import MAX_ITEMS, Budget, plain, plain_text
+from prefect_instrumentation._logs.plain import MAX_ITEMS, Budget, name_of, plain, plain_text
 from prefect_instrumentation._text import MAX_NAME, text
 
 KEYS_OF_STRUCTLOG = "_prefect_instrumentation_event"
@@ -76,7 +76,7 @@ def event_of(record: logging.LogRecord) -> dict[str, object]:
         "time": _time(record.created),
         "level": text(record.levelname, MAX_NAME).lower(),
         "event": plain_text(said, message),
-        "logger": text(record.name, MAX_NAME),
+        "logger": name_of(record.name),
         **_context(record),
     }
     error = _error(record)
@@ -128,23 +128,26 @@ def _context(record: logging.LogRecord) -> dict[str, object]:
     named: dict[str, object] = {
         ours: shown
         for theirs, ours in _OF_PREFECT.items()
-        if own.get(theirs) is not None and (shown := text(own[theirs], MAX_NAME)) not in _UNKNOWN
+        if own.get(theirs) is not None and (shown := name_of(own[theirs])) not in _UNKNOWN
     }
     run = _log_context.current()
     if not named:
         return context_now()
     if run and named.get("flow_run_id", run.get("flow_run_id")) != run.get("flow_run_id"):
-        return named
+        return {**_correlated(), **named}
     if named.get("task_run_id", run.get("task_run_id")) != run.get("task_run_id"):
         run = {name: value for name, value in run.items() if name not in _OF_A_TASK}
     merged = {**run, **named}
     return {**_request(), **{name: merged[name] for name in RUN_KEYS if name in merged}}
 
 
+def _correlated() -> dict[str, object]:
+    correlation_id = _correlation.current()
+    return {"correlation_id": correlation_id} if correlation_id else {}
+
+
 def _request() -> dict[str, object]:
-    found: dict[str, object] = {}
-    if correlation_id := _correlation.current():
-        found["correlation_id"] = correlation_id
+    found = _correlated()
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         found["trace_id"] = f"{span.trace_id:032x}"
@@ -155,7 +158,7 @@ def _request() -> dict[str, object]:
 def _caller(given: Mapping[str, Any], budget: Budget) -> Iterator[tuple[str, object]]:
     own = ((name, value) for name, value in given.items() if name not in _NOT_THE_CALLERS)
     for name, value in islice(own, MAX_ITEMS):
-        key = text(name, MAX_NAME)
+        key = name_of(name)
         if budget.spend(len(key) + 4):
             yield key, plain(value, budget)
 

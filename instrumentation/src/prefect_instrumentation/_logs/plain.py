@@ -8,7 +8,7 @@ from itertools import islice
 
 import orjson
 
-from prefect_instrumentation._secrets import redactor
+from prefect_instrumentation._secrets import redactor, shown
 from prefect_instrumentation._text import MAX_NAME, text, type_name
 
 MAX_TEXT = 16_384
@@ -62,6 +62,8 @@ def plain(value: object, budget: Budget, depth: int = 0) -> object:
 def plain_text(value: object, budget: Budget) -> str:
     """Return a value's text; of one that is too long its beginning, without half a secret."""
     limit = max(min(MAX_TEXT, budget.left), 0)
+    if isinstance(value, bytes | bytearray):
+        value = repr(bytes(value[: limit + _MARGIN]))  # else what is in the middle is left out
     raw = text(value, limit + _MARGIN)
     if len(raw) <= limit and budget.spend(len(orjson.dumps(raw)) + 1):
         return raw
@@ -74,6 +76,12 @@ def plain_text(value: object, budget: Budget) -> str:
         short = short[: len(short) // 2]
     budget.spend(len(orjson.dumps(short)))
     return f"{short}{CUT}"
+
+
+def name_of(value: object) -> str:
+    """Return a name of at most `MAX_NAME` characters; of a longer one without half a secret."""
+    is_short = type(value) is str and len(value) <= MAX_NAME
+    return text(value, MAX_NAME) if is_short else shown(value, MAX_NAME)
 
 
 def _plain(value: object, budget: Budget, depth: int) -> object:
@@ -113,7 +121,7 @@ def _container(
     pairs = list(islice(value.items(), MAX_ITEMS + 1))
     kept: dict[str, object] = {}
     for key, item in pairs[:MAX_ITEMS]:
-        name = text(key, MAX_NAME)
+        name = name_of(key)
         if budget.spend(len(name) + 4):
             kept[name] = plain(item, budget, depth)
     if len(pairs) > MAX_ITEMS:

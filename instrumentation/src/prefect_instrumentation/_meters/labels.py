@@ -32,12 +32,13 @@ class Bounds:
     def bounded(self, metric: str, labels: Mapping[str, object]) -> dict[str, str]:
         """Return the labels of one point as they may leave this process."""
         names = self._seen.setdefault(metric, {})
-        bounded = {}
+        bounded: dict[str, str] = {}
+        hides = redactor().hides
         for name, value in labels.items():
             if name not in names and len(names) >= MAX_LABELS:
                 continue
             seen = names.setdefault(name, {})
-            if redactor().hides(name, value):
+            if hides(name, value):
                 bounded[name] = HIDDEN
             else:
                 bounded[name] = _bounded(value, seen, FEWER_VALUES.get(name, MAX_VALUES))

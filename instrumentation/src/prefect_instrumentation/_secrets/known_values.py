@@ -71,12 +71,10 @@ def _spellings(secret: str) -> Iterator[str]:
 
 
 def _pieces(secret: str) -> Iterator[str]:
-    for start in range(0, len(secret), PIECE):
-        piece = secret[start : start + PIECE]
-        if len(piece) < SHORTEST:  # of a longer one, so it is not alone
-            piece = secret[-SHORTEST:]
-        if len(piece) >= SHORTEST:
-            yield piece
+    for start in range(0, len(secret) - SHORTEST + 1, PIECE):
+        rest = len(secret) - start
+        # What is left after the last one would be too short to be looked for.
+        yield secret[start:] if rest < PIECE + SHORTEST else secret[start : start + PIECE]
     lines = secret.splitlines()
     if len(lines) > 1:
         yield from (line[:PIECE] for line in map(str.strip, lines) if len(line) >= LINE)

@@ -25,6 +25,7 @@ MAX_NODES = 2048
 _MARGIN = 4096
 _WINDOW = MAX_TEXT + _MARGIN
 _PLAIN = frozenset({bool, int, float, type(None), datetime, date, time, timedelta, UUID})
+_NAMING = (":", "=", "--", "',", '",', "%3", "</")
 _LARGE = 10**5
 _HUGE = 1 << 128
 
@@ -99,7 +100,9 @@ class Redactor:
         lower = text.lower()
         if "bearer" in lower or "basic" in lower:
             text = secret_text.hide_schemes(text)
-        if ":" in text or "=" in text or "--" in text or "'," in text or '",' in text:
+        if "'" in text and ("password" in lower or "identified by" in lower):
+            text = secret_text.hide_statements(text)
+        if secret_text.has_any(_NAMING, text):
             text = self._hide_named(text)
         return text
 
@@ -109,6 +112,8 @@ class Redactor:
         lower = text.lower()
         if secret_text.has_any(self._stems, lower):
             text = secret_text.hide_values(text, self.is_secret)
+            if "</" in text:
+                text = secret_text.hide_elements(text, self.is_secret)
         return text
 
 
@@ -141,6 +146,9 @@ class _Walk:
             safe = self._redactor.text(name)[: texts.MAX_NAME]
             hidden = self._redactor.hides(name, value)
             found[safe] = HIDDEN if hidden else self.value(value, depth - 1)
+        # As containers have their variables: {"name": "DB_PASSWORD", "value": ...}
+        if found.get("value") is not None and self._is_secret_name(found.get("name")):
+            found["value"] = HIDDEN
         return found
 
     def _container(self, value: object, depth: int) -> object:
@@ -153,8 +161,10 @@ class _Walk:
         except Exception:  # noqa: BLE001 - the user's own class may do anything
             return f"<{texts.type_name(type(value))}>"
         found = [self.value(item, depth - 1) for item in items]
-        if len(items) == 2 and self._is_secret_name(items[0]):  # noqa: PLR2004 - such as a header
-            found[1] = HIDDEN
+        for at, item in enumerate(items[:-1]):
+            is_option = isinstance(item, str) and item.startswith("-")
+            if (is_option or len(items) == 2) and self._is_secret_name(item):  # noqa: PLR2004 - such as a header
+                found[at + 1] = HIDDEN
         return tuple(found) if isinstance(value, tuple) else found
 
     def _is_secret_name(self, item: object) -> bool:

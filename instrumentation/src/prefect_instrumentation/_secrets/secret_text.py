@@ -12,19 +12,27 @@ from collections.abc import Callable, Iterator
 
 HIDDEN = "[redacted]"
 
-# A key, and what is between it and its value: `"key": `, `\"key\": `, `key=`, `--key `, `('key', `.
+# A key, and what is between it and its value: `"key": `, `\"key\": `, `key=`, `--key `, `('key', `;
+# also in lists of variables, in JSON or YAML: `"name": "KEY", "value": `, and where Pydantic
+# refuses a field's value.
 _KEY = re.compile(
     r"(?<![\w.\-])(?:(--[\w\-]++)[ \t]++(?![-=:\s])"
-    r"""|([\w.\-]++)(?:\\{0,8}+["'])?[ \t]*+(?:=>|:=|==?|:(?!//))[ \t]*+"""
-    r"""|(?<=["'])([\w.\-]++)["'],[ \t]*+(?=[bu]?["']))"""
+    r"""|([\w.\-]++)(?:\\{0,8}+["'])?[ \t]*+(?:=>|:=|==?|%3[Dd]|:(?!//))[ \t]*+"""
+    r"""|(?<=["'])([\w.\-]++)\\{0,8}+["'],"""
+    r"""(?:\s*+\\{0,8}+["'][vV]alue\\{0,8}+["']:[ \t]*+|[ \t]*+)(?=[bu]?\\{0,8}+["'])"""
+    r"""|([\w.\-]++)\r?\n(?:[ \t]++value:[ \t]*+|  (?! )[^\n]{1,256}?, input_value=))"""
 )
+_ELEMENT = re.compile(r"<([\w.:\-]++)>[^<>]{1,4096}+(?=</)")
+_STATEMENT = re.compile(r"(?i)\b(password|identified by)(\s++)'[^']*+'")
+
 _HEADERS = re.compile(r"(?i)(?:^|[_-])(?:authorization|cookie)$")
 _HEADER = re.compile(r"""[^\r\n"']++""")
 _NOTHING = re.compile(r"""(?:None|null|nil|True|true|False|false)(?=[\s,;&)\]}"']|\Z)""")
 _QUOTED = re.compile(
-    r"""[bBrRuU]{0,2}+(?:(\\{1,8}+)(["'])(?s:(?!(?<!\\)\1\2).)*+\1\2"""
-    r"""|(["'])(?s:(?!\3)[^\\]|\\.)*+\3)"""
+    r"""[bBrRuU]{0,2}+(?:(\"{3}|'{3})(?s:.*?)\1|(\\{1,8}+)(["'])(?s:(?!(?<!\\)\2\3).)*+\2\3"""
+    r"""|(["'])(?s:(?!\4)[^\\]|\\.)*+\4)"""
 )
+_BLOCK = re.compile(r"[|>][+\-\d]?[ \t]*+\r?\n([ \t]++)[^\n]*+(?:\n\1[^\n]*+)*+")
 _OPEN = re.compile(r"""[bBrRuU]{0,2}+["'\\]""")
 _TO_LINE_END = re.compile(r"[^\r\n]++")
 _CALL = re.compile(r"[\w.]*+[(\[{]")
@@ -45,7 +53,10 @@ _SIGNED = re.compile(r"""(?i)([?&;](?:[\w.%\-]*[\-_.])?(?:sig|signature)=)[^&\s"
 _RUN = re.compile(r"""[^\s"'<>`]*+""")
 _PORT = re.compile(r"\d{1,5}[/?#]")
 
-_NO_USER = re.compile(r"[/?#@]")
+_NO_USER = re.compile(r"[/?#@\[]")
+_TOKEN_AS_USER = re.compile(
+    r"(?=[a-zA-Z_\-]{0,256}\d)(?=[\d_\-]{0,256}[a-zA-Z])[\w\-]{20,256}(?=@)"
+)
 
 # fmt: off
 _MARKS = ("eyJ", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xox",
@@ -81,6 +92,18 @@ def hide_urls(text: str) -> str:
     return _SIGNED.sub(rf"\1{HIDDEN}", "://".join([first, *map(_hide_password, rest)]))
 
 
+def hide_elements(text: str, is_secret: Callable[[str], bool]) -> str:
+    """Hide what is in elements of XML whose name stands for a secret."""
+    return _ELEMENT.sub(
+        lambda found: f"<{found[1]}>{HIDDEN}" if is_secret(found[1]) else found[0], text
+    )
+
+
+def hide_statements(text: str) -> str:
+    """Hide the passwords that statements of SQL set."""
+    return _STATEMENT.sub(rf"\1\2'{HIDDEN}'", text)
+
+
 def hide_schemes(text: str) -> str:
     """Hide what follows `Bearer`, and `Basic` if it is a user's name and password."""
     return _BASIC.sub(_hide_basic, _BEARER.sub(rf"\1\2{HIDDEN}", text))
@@ -101,7 +124,7 @@ def hide_values(text: str, is_secret: Callable[[str], bool]) -> str:
     parts, at = [], 0
     ends: dict[int, int] | None = None
     for match in _KEY.finditer(text):
-        key = match[1] or match[2] or match[3]
+        key = match[match.lastindex or 0]
         start = match.end()
         if match.start() < at or not is_secret(key):
             continue
@@ -118,8 +141,10 @@ def _hide_value(text: str, start: int, key: str, ends: dict[int, int]) -> tuple[
     if _NOTHING.match(text, start):
         return "", start
     if quoted := _QUOTED.match(text, start):
-        quote = (quoted[1] or "") + (quoted[2] or quoted[3])
+        quote = quoted[1] or (quoted[2] or "") + (quoted[3] or quoted[4])
         return f"{quote}{HIDDEN}{quote}", quoted.end()
+    if block := _BLOCK.match(text, start):
+        return HIDDEN, block.end()
     call = _CALL.match(text, start)
     if text.startswith(HIDDEN, start):
         end = start + len(HIDDEN)
@@ -146,6 +171,8 @@ def _brackets(text: str) -> Iterator[tuple[int, int]]:
 
 def _hide_password(after: str) -> str:
     """Hide the password in what follows a URL's `://`."""
+    if token := _TOKEN_AS_USER.match(after):
+        return f"{HIDDEN}{after[token.end() :]}"
     match = _RUN.match(after)
     address = match[0] if match else ""
     user, _, rest = address.partition(":")
