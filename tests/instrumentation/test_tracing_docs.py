@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prefect_instrumentation import _propagation, _settings, attributes
+from prefect_instrumentation import _correlation, _propagation, _settings, attributes
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tracing.md").read_text(encoding="utf-8")
@@ -75,6 +75,7 @@ def test_settings_have_the_defaults_of_the_code() -> None:
 def test_labels_are_those_of_the_code() -> None:
     """The table has every label that carries a trace, and no other."""
     code = {value for name, value in vars(_propagation).items() if _is_label(name, value)}
+    code.add(_correlation.LABEL)
 
     assert code == set(first_column(section("## From one process to the next")))
 

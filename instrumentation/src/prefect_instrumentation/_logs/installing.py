@@ -16,7 +16,7 @@ from prefect_instrumentation._logs.levels import levels
 from prefect_instrumentation._logs.rendering import renderer
 from prefect_instrumentation._logs.sinks import Sink, StreamSink
 from prefect_instrumentation._prefect import logging_hooks
-from prefect_instrumentation._provider.signals import wants_logs
+from prefect_instrumentation._provider.signals import LOGS, is_new_enough, wants_logs
 from prefect_instrumentation._secrets import redactor
 from prefect_instrumentation._settings import Settings
 
@@ -132,7 +132,7 @@ def _sinks(settings: Settings) -> list[Sink]:
         from prefect_instrumentation._logs.files import FileSink  # noqa: PLC0415 - an option
 
         sinks.append(FileSink(logs, plain))
-    if wants_logs(os.environ):
+    if wants_logs(os.environ) and is_new_enough(LOGS):
         sinks += filter(None, [_otlp(settings)])
     return sinks
 

@@ -8,7 +8,6 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
-from importlib.metadata import version
 from multiprocessing import util
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,12 @@ from prefect_instrumentation import __version__
 from prefect_instrumentation._guard import guarded, logger, swallow
 from prefect_instrumentation._provider.delivery import Delivery, Provider, Way
 from prefect_instrumentation._provider.signals import (
-    LOGS,
     METRICS,
     PUSHES,
     SPANS,
     Signal,
     is_disabled,
+    is_new_enough,
     wants_metrics,
 )
 from prefect_instrumentation._settings import Settings, current
@@ -79,9 +78,6 @@ class _Process:
         if self.delivery is not None:
             self.delivery.close()
 
-
-_OLDEST_SDK = (1, 45)
-"""Of metrics and log records; spans go with older ones too."""
 
 _process = _Process()
 if hasattr(os, "register_at_fork"):
@@ -203,7 +199,7 @@ def _provide_metrics(settings: Settings) -> None:
         return
     if isinstance(present, metrics.NoOpMeterProvider) or not wants_metrics(settings, os.environ):
         return
-    if not _is_new_enough(METRICS):
+    if not is_new_enough(METRICS):
         return
     from prefect_instrumentation._provider import sdk  # noqa: PLC0415 - as above
 
@@ -256,8 +252,6 @@ def _provide_logs(settings: Settings) -> Outlet | None:
     scope = ("prefect_instrumentation", __version__)
     if isinstance(present, Provider):
         return Outlet(present.get_logger(*scope).emit, present, (), is_ours=False)
-    if not _is_new_enough(LOGS):
-        return None
     with _process.lock:
         resource = _resource(settings)
     from prefect_instrumentation._provider import sdk  # noqa: PLC0415 - as above
@@ -267,21 +261,6 @@ def _provide_logs(settings: Settings) -> Outlet | None:
         return None
     _follow(provider)
     return Outlet(provider.get_logger(*scope).emit, provider, pipelines, is_ours=True)
-
-
-def _is_new_enough(signal: Signal) -> bool:
-    """Return whether the SDK has what a signal beside spans needs; tell of it if not."""
-    found = version("opentelemetry-sdk")
-    if tuple(int(part) for part in found.split(".")[:2]) >= _OLDEST_SDK:
-        return True
-    oldest = ".".join(map(str, _OLDEST_SDK))
-    logger.warning(
-        "No %s are sent: that needs opentelemetry-sdk %s or newer, and this is %s",
-        signal.name,
-        oldest,
-        found,
-    )
-    return False
 
 
 def _resource(settings: Settings) -> Resource:

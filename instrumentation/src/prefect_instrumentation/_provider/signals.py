@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 
+from prefect_instrumentation._guard import logger
 from prefect_instrumentation._settings import Settings
 from prefect_instrumentation._variables import warn
 
 _EXPORTERS = frozenset({"otlp", "console"})
 _KNOWN = _EXPORTERS | {"none"}
+
+_OLDEST_SDK = (1, 45)
+"""Of metrics and log records; spans go with older ones too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +86,18 @@ def exporters(environ: Mapping[str, str], signal: Signal, default: str = "none")
 def _asked(environ: Mapping[str, str], signal: Signal) -> frozenset[str]:
     names = environ.get(signal.exporter, "").split(",")
     return frozenset(name.strip().lower() for name in names) - {""}
+
+
+def is_new_enough(signal: Signal) -> bool:
+    """Return whether the SDK has what a signal beside spans needs; tell of it if not."""
+    found = version("opentelemetry-sdk")
+    if tuple(int(part) for part in found.split(".")[:2]) >= _OLDEST_SDK:
+        return True
+    oldest = ".".join(map(str, _OLDEST_SDK))
+    logger.warning(
+        "No %s are sent: that needs opentelemetry-sdk %s or newer, and this is %s",
+        signal.name,
+        oldest,
+        found,
+    )
+    return False
