@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, propagate, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -620,6 +620,19 @@ def test_correlation_id_is_the_nearest(
             _correlation.unbind(token)
 
     assert expected == attributes(span)["correlation_id"]
+
+
+def test_requests_of_a_run_carry_its_correlation_id(studio: Studio) -> None:
+    """It is in the baggage of what the run sends, and not twice among the run's own labels."""
+    headers: dict[str, str] = {}
+    watch = studio.observer.started(replace(FLOW, labels={CORRELATION_ID: "ord-42"}))
+    watch.resumed()
+    propagate.inject(headers)
+    watch.suspended()
+    watch.ended(None)
+
+    assert "correlation_id=ord-42" == headers["baggage"]
+    assert BAGGAGE not in watch.labels
 
 
 @pytest.mark.parametrize("given", [None, "", "two words", 7, "x" * 129])
