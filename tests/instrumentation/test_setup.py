@@ -50,6 +50,24 @@ def test_environment_comes_from_a_variable_too() -> None:
     ).lines
 
 
+def test_secrets_of_variables_that_the_program_has_set_are_hidden() -> None:
+    """What is put into the environment before `setup()` is known to be secret after it."""
+    process = run(
+        """
+        import logging
+        from prefect_instrumentation import _secrets
+        _secrets.redactor()
+        os.environ["SHOP_PASSWORD"] = "hunter2-of-the-shop"
+        setup(logs=True)
+        logging.getLogger("shop").warning("opened with hunter2-of-the-shop")
+        """,
+        NOWHERE | {"PREFECT_INSTRUMENTATION_LOG_STREAM": "stderr"},
+        prelude=PRELUDE,
+    )
+
+    assert "opened with [redacted]" in process.complaints[-1]
+
+
 @pytest.mark.parametrize(
     ("second", "told"),
     [("setup(service_name='etl')", ()), ("setup()\nsetup(service_name='b')", (WARNING,))],

@@ -8,7 +8,7 @@ from functools import partial
 
 from opentelemetry.trace import TracerProvider
 
-from prefect_instrumentation import _children, _prefect, _provider, _settings
+from prefect_instrumentation import _children, _prefect, _provider, _secrets, _settings
 from prefect_instrumentation._failures import FailureObserver
 from prefect_instrumentation._guard import guarded, once
 from prefect_instrumentation._log_context import LogContextObserver
@@ -72,6 +72,7 @@ def setup(
         once("setup", "setup() has been called before, with other arguments: those stay in force")
         call = _calls[0]
     settings = call.settings()
+    _secrets.refresh()  # a program may have set variables before it calls this
     instrument(settings, call.tracer_provider)
     _provider.ensure_provider(settings)
     write_logs(settings, "json" if call.logs else "none")
