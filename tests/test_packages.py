@@ -138,12 +138,12 @@ def needed(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
 
 
 def test_instrumentation_adds_little_to_prefect() -> None:
-    """Beside OpenTelemetry it brings what OTLP is written in, and what wraps functions."""
+    """Beside OpenTelemetry: what OTLP is written in, what wraps functions, what renders lines."""
     added = needed("prefect-instrumentation") - needed("prefect")
     own = {name for name in added if not name.startswith("opentelemetry-")}
 
     assert {
-        *("prefect-instrumentation", "wrapt"),
+        *("prefect-instrumentation", "structlog", "wrapt"),
         *("googleapis-common-protos", "grpcio", "protobuf"),
     } == own
 

@@ -26,6 +26,9 @@ NOISE = 2.0
 DISABLED = {"OTEL_SDK_DISABLED": "true"}
 WAYS: list[tuple[Way, Protocol]] = [("plugin", "http"), ("setup", "grpc")]
 
+NO_LINES = {"PREFECT_INSTRUMENTATION_LOGS": "none"}
+"""What is told of telemetry stands on standard error, and the flow's own output alone."""
+
 ALL_SIGNALS = {
     "OTEL_LOGS_EXPORTER": "otlp",
     "OTEL_METRICS_EXPORTER": "otlp",
@@ -61,7 +64,7 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=scene.environment(case, way, protocol) | env,
+        env=scene.environment(case, way, protocol) | NO_LINES | env,
     )
     with process:
         try:
