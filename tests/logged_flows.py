@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,11 @@ def say(place: str) -> None:
 @task(log_prints=True)
 def step(place: str) -> None:
     say(place)
+
+
+@task
+def linger() -> None:
+    time.sleep(1)
 
 
 @task(log_prints=True)
@@ -102,12 +108,19 @@ def dask() -> None:
     in_cluster.with_options(name="dask", task_runner=runner)("dask")  # type: ignore[arg-type]
 
 
+@flow
+def in_ray() -> None:
+    """Keep the worker busy while it sends the first task's span: Ray kills it when all is done."""
+    wait([step.submit("ray")])
+    wait([linger.submit()])
+
+
 def ray() -> None:
     """Have Ray keep its workers' output: what it copies here has the worker before each line."""
     from prefect_ray import RayTaskRunner  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
 
     how = {"num_cpus": 1, "include_dashboard": False, "log_to_driver": False}
-    in_cluster.with_options(name="ray", task_runner=RayTaskRunner(init_kwargs=how))("ray")
+    in_ray.with_options(name="ray", task_runner=RayTaskRunner(init_kwargs=how))()
 
 
 @flow
