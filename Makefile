@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract lint fmt type bench otel-collector clean uninstall
+.PHONY: help setup secrets doctor demo test test-stack contract lint fmt type bench sbom otel-collector clean uninstall
 
 # Passed on by demo, test and bench, for example: make demo ARGS="--for 60s"
 ARGS ?=
@@ -13,11 +13,26 @@ help: ## show the targets
 setup: ## get uv, the Python environment and, as root, the Debian packages
 	@scripts/setup
 
+secrets: ## make the secrets of the Compose stack, and .env
+	@scripts/secrets
+
+doctor: ## say what keeps the Compose stack from starting, or what is wrong with it
+	@scripts/doctor
+
 demo: setup ## run a whole Prefect installation with metrics until Ctrl-C; ARGS="--for 60s"
 	@PYTHONPATH=examples .venv/bin/python -m demo $(ARGS)
 
-test: setup otel-collector ## run all tests; ARGS="-k ledger" or any other pytest options
-	@.venv/bin/pytest --quiet $(ARGS)
+test: setup otel-collector ## run all tests, two parts at a time; ARGS="-k ledger" or other pytest options: in one process
+	@$(if $(ARGS),.venv/bin/pytest --quiet $(ARGS),$(MAKE) --jobs=2 --keep-going --output-sync --no-print-directory $(parts) tests)
+
+# Most of what tests do is wait. A part's output comes at its end; the last part is all that is in no other.
+parts = tests/instrumentation tests/exactness tests/exporter
+.PHONY: tests $(parts)
+$(parts): ; @.venv/bin/pytest --quiet $@
+tests: ; @.venv/bin/pytest --quiet $(parts:%=--ignore=%)
+
+test-stack: setup ## start docker-compose.yml and look at all of it; ARGS="--lean"
+	@scripts/test-stack $(ARGS)
 
 contract: setup ## test the instrumentation with Prefect 3.4, 3.6, 3.8 and the newest; ARGS="3.4"
 	@scripts/contract $(ARGS)
@@ -39,6 +54,9 @@ type: setup ## check the types alone
 bench: setup ## measure the exporter against servers full of history, and what traces and log lines cost; ARGS="--help"
 	@PYTHONPATH=examples:benchmarks .venv/bin/python -m bench $(ARGS)
 
+sbom: setup ## write what our images are made of to dist/sbom/
+	@scripts/sbom
+
 otel-collector: setup ## build the OpenTelemetry Collector that tests run; minutes, once
 	@scripts/otel-collector >/dev/null
 
@@ -47,4 +65,4 @@ clean: ## remove caches and build products
 	find . -path ./.venv -prune -o -path ./.uv -prune -o -path ./.contract -prune -o -name __pycache__ -exec rm -rf {} +
 
 uninstall: clean ## remove all that setup put into this folder; Debian packages stay
-	rm -rf .venv .uv .otelcol .contract
+	rm -rf .venv .uv .otelcol .contract .stand-ins

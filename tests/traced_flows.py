@@ -340,7 +340,8 @@ def keyboard_interrupt() -> None:
 @case
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=2))  # type: ignore[arg-type]  # Prefect's types
 def threads() -> None:
-    wait([*step.map([1, 2]), outer.submit(3)])
+    wait(step.map([1, 2]))
+    wait([outer.submit(3)])
 
 
 @case

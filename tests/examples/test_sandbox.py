@@ -26,10 +26,11 @@ if os.fork() == 0:
 time.sleep(60)
 """
 OWNER = f"""
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from demo.processes import Program
 from demo.sandbox import Sandbox
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what nohup starts ignores it
 sandbox = Sandbox()
 sandbox.start(Program(
     name="daemon",
@@ -76,7 +77,7 @@ def test_killed_owner_leaves_nothing(how: signal.Signals) -> None:
         mark, folder = owner.stdout.readline().split()
         running = len(list(marked(mark)))
         owner.send_signal(how)
-        owner.wait()
+        assert -how == owner.wait()
         wait_until(lambda: not Path(folder).exists(), within=10, what="the end of the folder")
 
     assert running == 2

@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from certificates import certificate
+from demo.processes import free_port
 from fronts import STARTING, FakeService, exposition, status
 from prefect_exporter.errors import LedgerInUse
 from prefect_exporter.listener import CannotListen, Limits, bind, serve
@@ -25,12 +26,6 @@ from prefect_exporter.settings import Settings
 from prefect_exporter.values import Address
 
 DEADLINE = 5.0
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def settings_for(port: int, **others: str) -> Settings:

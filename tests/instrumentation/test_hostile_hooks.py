@@ -12,8 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-import traced_scene
-from demo.prefect_server import ask
+from demo.api import ask
 from demo.processes import wait_until
 from hostile_telemetry import OBSERVER, PROVIDER
 from hostile_tracing import ELSEWHERE
@@ -46,12 +45,6 @@ class Play:
     hits: int
     left: bool
     rows: Counter[Row]
-
-
-@pytest.fixture(name="scene", scope="module")
-def _scene() -> Iterator[Scene]:
-    with traced_scene.scene() as scene:
-        yield scene
 
 
 @pytest.fixture(name="plays", scope="module")
