@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from demo.prefect_server import ask, start_prefect_server
+from demo.api import ask
+from demo.prefect_server import start_prefect_server
 from demo.processes import Process, wait_until
 from demo.sandbox import Sandbox
 from otlp_receiver import OtlpReceiver, ReceivedSpan

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 import httpx
 
-from demo.prefect_server import ask
+from demo.api import ask
 
 WORKED_POOL = "demo-process"
 """The pool that the demo's worker serves."""
@@ -19,58 +20,86 @@ UNATTENDED_POOL = "demo-nobody"
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment, of the flow of the same name.
+    """One deployment.
 
     Args:
-        function: The flow's function in `demo.flows`.
+        entrypoint: The flow's function, with its module.
         tags: Owner and importance, as ``key:value``.
         cron: When it runs by itself; None for never.
+        flow: The flow's name; None where the deployment has the same.
     """
 
     name: str
-    function: str
+    entrypoint: str
     tags: Sequence[str]
     pool: str = WORKED_POOL
     cron: str | None = None
+    flow: str | None = None
 
 
 DEPLOYMENTS = (
-    Deployment("steady", "steady", ("team:payments", "tier:1")),
-    Deployment("flaky", "flaky", ("team:payments", "tier:2")),
-    Deployment("failing", "failing", ("team:finance", "tier:1")),
-    Deployment("slow", "slow", ("team:science", "tier:3")),
-    Deployment("timing-out", "timing_out", ("team:science", "tier:3")),
-    Deployment("crashing", "crashing", ("team:science", "tier:2")),
-    Deployment("parent", "parent", ("team:platform", "tier:1")),
-    Deployment("child", "child", ("team:platform", "tier:2")),
-    Deployment("every-minute", "every_minute", ("team:platform", "tier:1"), cron="* * * * *"),
+    Deployment("steady", "demo.flows.steady", ("team:payments", "tier:1")),
+    Deployment("flaky", "demo.flows.flaky", ("team:payments", "tier:2")),
+    Deployment("failing", "demo.flows.failing", ("team:finance", "tier:1")),
+    Deployment("slow", "demo.flows.slow", ("team:science", "tier:3")),
+    Deployment("timing-out", "demo.flows.timing_out", ("team:science", "tier:3")),
+    Deployment("crashing", "demo.flows.crashing", ("team:science", "tier:2")),
+    Deployment("parent", "demo.flows.parent", ("team:platform", "tier:1")),
+    Deployment("child", "demo.flows.child", ("team:platform", "tier:2")),
     Deployment(
-        "unattended", "unattended", ("team:finance", "tier:2"), UNATTENDED_POOL, "* * * * *"
+        "every-minute", "demo.flows.every_minute", ("team:platform", "tier:1"), cron="* * * * *"
+    ),
+    Deployment(
+        "unattended",
+        "demo.flows.unattended",
+        ("team:finance", "tier:2"),
+        UNATTENDED_POOL,
+        "0 * * * *",
     ),
 )
 
 
-def deploy(client: httpx.Client) -> Mapping[str, str]:
-    """Make the pools and deployments, and one run that is late from the start.
+def deploy(
+    client: httpx.Client, deployments: Sequence[Deployment] = DEPLOYMENTS
+) -> Mapping[str, str]:
+    """Make the pools and *deployments*, and one run that is late from the start.
+
+    Where they are there already, they are brought up to date, and no second run is made.
 
     Returns:
         Each deployment's name with its id.
     """
     for pool in (WORKED_POOL, UNATTENDED_POOL):
-        ask(client, "/work_pools/", name=pool, type="process")
-    ids = {deployment.name: _create(client, deployment) for deployment in DEPLOYMENTS}
+        _make_pool(client, pool)
+    ids = {deployment.name: _create(client, deployment) for deployment in deployments}
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    start_run(client, ids["unattended"], scheduled=an_hour_ago)
+    start_run(client, ids["unattended"], scheduled=an_hour_ago, idempotency_key="late")
     return ids
 
 
 def start_run(
-    client: httpx.Client, deployment_id: str, *, scheduled: datetime | None = None
+    client: httpx.Client,
+    deployment_id: str,
+    *,
+    scheduled: datetime | None = None,
+    idempotency_key: str | None = None,
 ) -> None:
-    """Ask for a run of a deployment, now or at an aware time, which may have passed."""
+    """Ask for a run of a deployment, now or at an aware time, which may have passed.
+
+    Of several with the same *idempotency_key* only the first is made.
+    """
     when = (scheduled or datetime.now(UTC)).isoformat()
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": when}}
-    ask(client, f"/deployments/{deployment_id}/create_flow_run", state=state)
+    path = f"/deployments/{deployment_id}/create_flow_run"
+    ask(client, path, state=state, idempotency_key=idempotency_key)
+
+
+def _make_pool(client: httpx.Client, name: str) -> None:
+    try:
+        ask(client, "/work_pools/", name=name, type="process")
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.CONFLICT:
+            raise
 
 
 def _create(client: httpx.Client, deployment: Deployment) -> str:
@@ -80,8 +109,8 @@ def _create(client: httpx.Client, deployment: Deployment) -> str:
         client,
         "/deployments/",
         name=deployment.name,
-        flow_id=ask(client, "/flows/", name=deployment.name, tags=tags)["id"],
-        entrypoint=f"demo.flows.{deployment.function}",
+        flow_id=ask(client, "/flows/", name=deployment.flow or deployment.name, tags=tags)["id"],
+        entrypoint=deployment.entrypoint,
         work_pool_name=deployment.pool,
         schedules=schedules,
         tags=tags,

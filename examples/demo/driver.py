@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from demo.api import ask
 from demo.deployments import WORKED_POOL, start_run
-from demo.prefect_server import ask
 
 ROUND = ("steady", "failing", "flaky", "crashing", "parent", "slow", "timing-out")
 """What is run, in turn."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
 
 import httpx
-import stamina
 
+from demo.api import api_client
 from demo.processes import Process, Program, answers_at, free_port
 from demo.sandbox import Sandbox
 
@@ -42,9 +40,7 @@ class PrefectServer:
 
     def client(self) -> httpx.Client:
         """Return an HTTP client whose paths start below the API; the caller closes it."""
-        user, _, password = (self.auth or "").partition(":")
-        auth = None if self.auth is None else (user, password)
-        return httpx.Client(base_url=self.api_url, auth=auth, timeout=30.0, trust_env=False)
+        return api_client(self.api_url, self.auth)
 
 
 def start_prefect_server(
@@ -86,23 +82,3 @@ def start_prefect_server(
         ready_within=120.0,
     )
     return PrefectServer(sandbox.start(program), url, auth, database_url)
-
-
-def _busy(error: Exception) -> bool:
-    return (
-        isinstance(error, httpx.HTTPStatusError)
-        and error.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    )
-
-
-@stamina.retry(on=_busy, attempts=None, timeout=30.0)
-def ask(client: httpx.Client, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Post *body* to the API and return the JSON answer.
-
-    A server on SQLite says 503, and has done nothing, while the database is locked: then this
-    asks again for up to 30 s.
-
-    Raises:
-        httpx.HTTPError: The server cannot be reached or refuses.
-    """
-    return client.post(path, json=body).raise_for_status().json()

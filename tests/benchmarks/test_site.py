@@ -10,8 +10,8 @@ import pytest
 from bench.latency import measure_latency
 from bench.seeding import QUIET_SECONDS
 from bench.site import Shape, Site, site
+from demo.api import ask
 from demo.postgres import start_postgres
-from demo.prefect_server import ask
 from demo.sandbox import Sandbox
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]

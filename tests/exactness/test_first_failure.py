@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from demo.api import ask
 from demo.exporter import start_exporter
-from demo.prefect_server import ask, start_prefect_server
+from demo.prefect_server import start_prefect_server
 from demo.processes import free_port, wait_until
 from demo.prometheus import Prometheus, PrometheusConfig, start_prometheus
 from demo.sandbox import Sandbox

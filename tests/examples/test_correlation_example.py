@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 import otlp_receiver
-from demo.prefect_server import PrefectServer, ask, start_prefect_server
+from demo.api import ask
+from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.processes import Process, Program, answers_at, free_port, wait_until
 from demo.sandbox import Sandbox
 from otlp_receiver import OtlpReceiver, ReceivedSpan

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from demo.alertmanager import start_alertmanager
+from demo.api import ask
 from demo.deployments import DEPLOYMENTS, deploy
 from demo.driver import held_by_server
 from demo.installation import missing
 from demo.postgres import start_postgres
-from demo.prefect_server import ask, start_prefect_server
+from demo.prefect_server import start_prefect_server
 from demo.processes import free_port, wait_until
 from demo.prometheus import PrometheusConfig, start_prometheus
 from demo.sandbox import Sandbox

@@ -15,8 +15,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from demo.api import ask
 from demo.exporter import Exporter, start_exporter
-from demo.prefect_server import PrefectServer, ask, start_prefect_server
+from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.processes import Program, answers_at, free_port, wait_until
 from demo.prometheus import PrometheusConfig
 from demo.sandbox import Sandbox, find_program

@@ -87,7 +87,7 @@ def test_expected_error_is_no_traceback_anywhere() -> None:
     assert line.startswith("connection refused. Check PREFECT_API_URL")
 
 
-@pytest.mark.parametrize("command", ["serve", "check-config"])
+@pytest.mark.parametrize("command", ["serve", "check-config", "healthcheck"])
 def test_bad_settings_end_with_2_and_a_line_each(command: str) -> None:
     """Bad settings end every command with code 2, one line each on standard error, no traceback."""
     done = run(

@@ -21,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from demo.api import ask
 from demo.exporter import Exporter, start_exporter
-from demo.prefect_server import PrefectServer, ask, start_prefect_server
+from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.processes import free_port, wait_until
 from demo.sandbox import Sandbox
 from fakes import START_US, FakePrefect, after_seconds

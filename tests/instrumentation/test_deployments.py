@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import otlp_receiver
 import traced_docs
 import traced_scene
-from demo.prefect_server import ask
+from demo.api import ask
 from demo.processes import answers_at, free_port, wait_until
 from otlp_receiver import ReceivedSpan
 from traced_scene import TESTS, Scene, command

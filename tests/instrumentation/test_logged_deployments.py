@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import logged_scene
-from demo.prefect_server import ask
+from demo.api import ask
 from demo.processes import wait_until
 from logged_flows import WAYS
 from logged_scene import Line, Logged, api_messages, events, of_span, span_of

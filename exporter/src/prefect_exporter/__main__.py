@@ -1,4 +1,4 @@
-"""The command line: ``prefect-exporter serve``, ``check-config`` and ``discover``."""
+"""The command line: ``prefect-exporter serve``, ``check-config``, ``discover``, ``healthcheck``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from prefect_exporter.client import PrefectClient
 from prefect_exporter.discover import Found, discover, if_told, starting_file
 from prefect_exporter.environment import BadSettings, describe, load_settings
 from prefect_exporter.errors import ApiError, ExporterError, LedgerError
+from prefect_exporter.healthcheck import ask_health
 from prefect_exporter.listener import CannotListen, serve
 from prefect_exporter.logs import configure_logs
 from prefect_exporter.settings import Settings
@@ -45,7 +46,8 @@ Settings are environment variables. These matter most:
 \b
 Exit codes:
   0  ended as asked
-  1  an unexpected error; with check-config --ask, Prefect did not answer
+  1  an unexpected error; with check-config --ask, Prefect did not answer; with healthcheck,
+     the exporter did not
   2  a bad setting
   3  the ledger is not usable
   4  the listen address is not usable
@@ -167,6 +169,12 @@ def discover_command() -> None:
 async def _discover(settings: Settings) -> Found:
     async with _client(settings) as client:
         return await discover(client, lambda told: click.echo(f"{told} …", err=True))
+
+
+@cli.command("healthcheck")
+def healthcheck_command() -> None:
+    """Ask the exporter that has these same settings whether it lives: /healthz."""
+    click.echo(f"alive: {ask_health(load_settings())}")
 
 
 def main() -> None:
