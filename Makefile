@@ -14,7 +14,7 @@ setup: ## get uv, the Python environment and, as root, the Debian packages
 	@scripts/setup
 
 secrets: ## make the secrets of the Compose stack, and .env
-	@scripts/secrets
+	@scripts/secrets $(ARGS)
 
 doctor: ## say what keeps the Compose stack from starting, or what is wrong with it
 	@scripts/doctor

@@ -1,0 +1,116 @@
+#!/bin/sh
+# Make the volumes ready, each time the stack starts: every one gets the owner that the containers run as, `targets` says
+# which Prefect is watched, and `probe` holds a program for health checks of images that have none.
+#
+# Watched is what PREFECT_API_URL names, else the bundled server where its profile is on, which the file probe/.server
+# tells, else the server on this host.
+#
+#     init.sh [VOLUMES [SECRETS]]
+#
+# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, BIND_ADDRESS. It runs as root with CAP_CHOWN alone, so it may
+# write only where root is the owner: it takes a folder, writes, and gives it away.
+set -eu
+
+volumes=${1:-/volumes}
+secrets=${2:-/run/secrets}
+bundled=http://prefect-proxy:4200/api
+
+main() {
+    case ${STACK_UID:-x}${STACK_GID:-x} in
+        *[!0-9]*) die "STACK_UID and STACK_GID must be numbers: run \`make secrets\`, which sets them" ;;
+    esac
+    case ${BIND_ADDRESS:-127.0.0.1} in
+        127.* | ::1 | '[::1]' | localhost) ;;
+        *) die "BIND_ADDRESS=$BIND_ADDRESS would show pages that have no login: leave it, and use docker-compose.tls.yml (docs/production-server.md)" ;;
+    esac
+    url=$(watched_url)
+    probe
+    chown "$(id -u):$(id -g)" "$volumes/targets"
+    targets "$url"
+    rm -f "$volumes/probe/.server"
+    for volume in "$volumes"/*; do
+        [ "$volume" = "$volumes/probe" ] || chown "$STACK_UID:$STACK_GID" "$volume"
+    done
+}
+
+watched_url() {
+    if [ -n "${PREFECT_API_URL:-}" ]; then
+        url=${PREFECT_API_URL%/}
+    elif [ -e "$volumes/probe/.server" ]; then
+        url=$bundled
+    else
+        url=http://host.docker.internal:4200/api
+    fi
+    valid_url "$url"
+    # In a container that is the container itself, and a shell that runs flows has such a PREFECT_API_URL.
+    for itself in 127.0.0.1 localhost '[::1]'; do
+        case $url in
+            *://"$itself" | *://"$itself"[:/]*)
+                echo "PREFECT_API_URL: $itself is this host, which containers call host.docker.internal" >&2
+                url="${url%%://*}://host.docker.internal${url#*://"$itself"}"
+                ;;
+        esac
+    done
+    echo "$url"
+}
+
+# The program that copies is busybox itself, and that is what it is called as. This folder stays root's.
+probe() {
+    cp /proc/self/exe "$volumes/probe/.new"
+    chmod 755 "$volumes/probe/.new"
+    mv "$volumes/probe/.new" "$volumes/probe/wget"
+}
+
+# Credentials only where there are any: an empty file is none.
+targets() {
+    {
+        echo "targets:"
+        echo "  - name: default"
+        echo "    url: \"$1\""
+        if [ "$1" = "$bundled" ]; then
+            echo "    auth_string_file: /run/secrets/prefect_auth_string"
+        else
+            [ ! -s "$secrets/prefect_api_auth_string" ] || echo "    auth_string_file: /run/secrets/prefect_api_auth_string"
+            [ ! -s "$secrets/prefect_api_key" ] || echo "    api_key_file: /run/secrets/prefect_api_key"
+        fi
+    } | replace exporter.yaml
+    echo "[{\"targets\": [\"$(health_of "$1")\"], \"labels\": {\"target\": \"default\"}}]" | replace blackbox.json
+    echo "watched: $1"
+}
+
+# Whole or not at all: their readers look every few seconds.
+replace() {
+    rm -f "$volumes/targets/$1.new"
+    cat >"$volumes/targets/$1.new"
+    chmod 644 "$volumes/targets/$1.new"
+    chown "$STACK_UID:$STACK_GID" "$volumes/targets/$1.new"
+    mv "$volumes/targets/$1.new" "$volumes/targets/$1"
+}
+
+# What goes into YAML and JSON has neither quotes nor spaces, and no credentials.
+valid_url() {
+    rest=${1#https://}
+    rest=${rest#http://}
+    case $1 in
+        *@*) die "PREFECT_API_URL must not hold a user or a password: these go into secrets/prefect_api_auth_string" ;;
+        *[!]A-Za-z0-9.:/_~%[-]*) die "PREFECT_API_URL has a character that no address has, or a query: give one such as http://host.docker.internal:4200/api" ;;
+        http://* | https://*) ;;
+        *) die "PREFECT_API_URL is not an http or https address: give one such as http://host.docker.internal:4200/api" ;;
+    esac
+    case $rest in '' | /* | :* | */*:* | http*:*) die "PREFECT_API_URL names no host: give one such as http://host.docker.internal:4200/api" ;; esac
+}
+
+# The route that answers without a credential.
+health_of() {
+    case $1 in
+        https://api.prefect.cloud/*) echo https://api.prefect.cloud/api/health ;;
+        *) echo "$1/health" ;;
+    esac
+}
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 2
+}
+
+main

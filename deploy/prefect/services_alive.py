@@ -1,0 +1,41 @@
+"""Exit 0 while this container's background services say in Redis that they live: a health check.
+
+`prefect server services start` answers no HTTP. The event loop that all services share writes a
+heartbeat into the sorted set `prefect:workers` every other second, as `<host name>#<process id>`.
+Start it through entrypoint.sh, which brings the password. It speaks to Redis itself: importing the
+client takes a second of processor time, and this runs all day.
+"""  # noqa: INP001  # run by its path
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from urllib.parse import unquote, urlsplit
+
+_MOST_SECONDS = 30
+
+
+def alive() -> bool:
+    """Return whether a process of this host has had a heartbeat lately."""
+    redis = urlsplit(os.environ["PREFECT_SERVER_DOCKET_URL"])
+    since = str(time.time() - _MOST_SECONDS)
+    with socket.create_connection((redis.hostname or "", redis.port or 6379), timeout=3) as wire:
+        wire.sendall(
+            _command("AUTH", unquote(redis.username or ""), unquote(redis.password or ""))
+            + _command("SELECT", redis.path.strip("/") or "0")
+            + _command("ZRANGEBYSCORE", "prefect:workers", since, "+inf")
+            + _command("QUIT")
+        )
+        answer = wire.makefile("rb").read()
+    return f"\r\n{socket.gethostname()}#".encode() in answer
+
+
+def _command(*words: str) -> bytes:
+    encoded = (word.encode() for word in words)
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded)
+
+
+if __name__ == "__main__":
+    sys.exit(None if alive() else f"no heartbeat for {_MOST_SECONDS} s")

@@ -1,0 +1,170 @@
+"""deploy/init: what the volumes hold before anything starts, and which API is watched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_INIT = Path(__file__).parents[2] / "deploy" / "init"
+
+
+def _sh(script: Path, *arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", str(script), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]} | dict(env),
+    )
+
+
+@dataclass(frozen=True)
+class _Volumes:
+    """The folders that the init services see."""
+
+    volumes: Path
+    secrets: Path
+
+    def init(self, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run init.sh as its container does."""
+        owner = {"STACK_UID": str(os.getuid()), "STACK_GID": str(os.getgid())}
+        arguments = (str(self.volumes), str(self.secrets))
+        return _sh(_INIT / "init.sh", *arguments, env=owner | env)
+
+    def server(self) -> None:
+        """Do what the service init-server does."""
+        (self.volumes / "probe" / ".server").touch()
+
+    @property
+    def exporter(self) -> str:
+        """What the exporter is told."""
+        return (self.volumes / "targets" / "exporter.yaml").read_text()
+
+    @property
+    def probed(self) -> str:
+        """The one address that the blackbox exporter is told."""
+        [group] = json.loads((self.volumes / "targets" / "blackbox.json").read_text())
+        assert group["labels"] == {"target": "default"}
+        [address] = group["targets"]
+        return str(address)
+
+
+@pytest.fixture(name="volumes")
+def _volumes(tmp_path: Path) -> _Volumes:
+    for name in ("volumes/targets", "volumes/probe", "volumes/prometheus", "secrets"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("prefect_api_auth_string", "prefect_api_key"):
+        (tmp_path / "secrets" / name).touch()
+    return _Volumes(tmp_path / "volumes", tmp_path / "secrets")
+
+
+def test_the_server_of_the_host_is_watched_by_default(volumes: _Volumes) -> None:
+    """Without a credential there is none in the file."""
+    done = volumes.init()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert volumes.exporter == (
+        'targets:\n  - name: default\n    url: "http://host.docker.internal:4200/api"\n'
+    )
+    assert volumes.probed == "http://host.docker.internal:4200/api/health"
+
+
+def test_cloud_is_watched_with_its_key(volumes: _Volumes) -> None:
+    """The key is named by its file, and health is where Cloud has it."""
+    (volumes.secrets / "prefect_api_key").write_text("pnu_x\n")
+    url = "https://api.prefect.cloud/api/accounts/a-1/workspaces/b-2"
+
+    volumes.init(PREFECT_API_URL=url)
+
+    assert volumes.exporter == (
+        f'targets:\n  - name: default\n    url: "{url}"\n'
+        "    api_key_file: /run/secrets/prefect_api_key\n"
+    )
+    assert volumes.probed == "https://api.prefect.cloud/api/health"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_an_address_of_this_host_is_translated(volumes: _Volumes, host: str) -> None:
+    """In a container it would be the container itself; one line says so."""
+    done = volumes.init(PREFECT_API_URL=f"http://{host}:4201/api/")
+
+    assert volumes.probed == "http://host.docker.internal:4201/api/health"
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://prefect/api",
+        "prefect:4200/api",
+        "http://",
+        "http:///api",
+        'http://prefect/"api',
+        "http://prefect/api\n  - name: other",
+        "http://user:password@prefect/api",
+        "http://prefect/api?x=1",
+        "http://pre fect/api",
+        "http://$(id)/api",
+    ],
+)
+def test_an_address_that_is_none_is_refused(volumes: _Volumes, url: str) -> None:
+    """One line names the variable and shows nothing of it; no file is written."""
+    done = volumes.init(PREFECT_API_URL=url)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "PREFECT_API_URL" in done.stderr
+    assert "password@" not in done.stderr
+    assert not list((volumes.volumes / "targets").iterdir())
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.2", "::"])  # noqa: S104  # what must be refused
+def test_pages_without_a_login_stay_on_this_host(volumes: _Volumes, address: str) -> None:
+    """Another BIND_ADDRESS ends the start with the way that has TLS."""
+    done = volumes.init(BIND_ADDRESS=address)
+
+    assert done.returncode == 2
+    assert "docker-compose.tls.yml" in done.stderr
+
+
+def test_a_stack_without_make_secrets_says_so(volumes: _Volumes) -> None:
+    """The owner must be known before a volume is given away."""
+    done = volumes.init(STACK_UID="")
+
+    assert done.returncode == 2
+    assert "make secrets" in done.stderr
+
+
+def test_the_bundled_server_is_watched_where_it_runs(volumes: _Volumes) -> None:
+    """With its own credential, though there is one for another server."""
+    (volumes.secrets / "prefect_api_auth_string").write_text("other:one\n")
+    volumes.server()
+    volumes.init()
+
+    assert volumes.exporter == (
+        'targets:\n  - name: default\n    url: "http://prefect-proxy:4200/api"\n'
+        "    auth_string_file: /run/secrets/prefect_auth_string\n"
+    )
+    assert volumes.probed == "http://prefect-proxy:4200/api/health"
+
+
+def test_the_profile_counts_for_one_start(volumes: _Volumes) -> None:
+    """Started again without it, the stack watches the server of the host."""
+    volumes.server()
+    volumes.init()
+    volumes.init()
+
+    assert volumes.probed == "http://host.docker.internal:4200/api/health"
+
+
+def test_a_named_server_goes_before_the_bundled_one(volumes: _Volumes) -> None:
+    """PREFECT_API_URL is what its owner asked for."""
+    volumes.server()
+    volumes.init(PREFECT_API_URL="http://prefect.example.com/api")
+
+    assert volumes.probed == "http://prefect.example.com/api/health"
