@@ -15,6 +15,7 @@ from misbehaving import Fault, MisbehavingPrefect
 from prefect_exporter.api import RunFilter
 from prefect_exporter.client import Connection, Exchange, PrefectClient
 from prefect_exporter.errors import ApiError, Redirected, Unreachable
+from prefect_exporter.transport import unreachable
 from scripted import CONNECTION
 
 SECRETS = ("s3cret-passphrase", "b2JzZXJ2ZXI6czNjcmV0", "s3cret-header", "hunter2")
@@ -126,6 +127,30 @@ def test_unknown_host_is_named_so() -> None:
 
     with pytest.raises(Unreachable, match="no such host"):
         asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("host.docker.internal:4200", True),
+        ("prefect.example.com", True),
+        ("[2001:db8::1]:4200", True),
+        ("127.0.0.1:4200", False),
+        ("localhost:4200", False),
+        ("[::1]:4200", False),
+    ],
+)
+def test_refusal_from_elsewhere_tells_of_servers_that_are_local_only(
+    host: str, *, told: bool
+) -> None:
+    """A refused connection names the usual cause and its mend, where it can be the cause."""
+    url = f"http://{host}/api"
+
+    refusal = str(unreachable("admin/version", url, ConnectionRefusedError()))
+    reset = str(unreachable("admin/version", url, ConnectionResetError()))
+
+    assert told is ("prefect server start --host 0.0.0.0" in refusal)
+    assert "admin/version: connection reset" == reset
 
 
 def _ignore(_: Exchange) -> None:

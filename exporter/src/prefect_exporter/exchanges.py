@@ -214,7 +214,7 @@ class Exchanges:
             reason = f"no whole answer within {self._deadline_seconds:g} s"
             raise TimedOut(call.route, reason) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            raise unreachable(call.route, error) from None
+            raise unreachable(call.route, self._url, error) from None
 
 
 def backoff(error: Exception) -> bool | float:

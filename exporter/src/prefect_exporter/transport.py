@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
@@ -32,6 +34,10 @@ _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
         (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError),
         "an address or a header that cannot be sent",
     ),
+)
+_LOCAL_ONLY = (
+    "; a server bound to 127.0.0.1 cannot be reached from a container or another machine: "
+    "prefect server start --host 0.0.0.0"
 )
 
 
@@ -101,12 +107,22 @@ def open_http(
         raise ValueError("HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used") from None
 
 
-def unreachable(route: str, error: Exception) -> Unreachable:
+def unreachable(route: str, url: str, error: Exception) -> Unreachable:
     """Return the error in plain words; what the library said may hold an address or a header."""
     for cause in _causes(error):
         if reason := _reason(cause):
-            return Unreachable(route, reason)
+            refused = isinstance(cause, ConnectionRefusedError)
+            hint = _LOCAL_ONLY if refused and not _is_loopback(url) else ""
+            return Unreachable(route, reason + hint)
     return Unreachable(route, "the connection failed")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _set_location_aside(response: httpx.Response) -> None:
