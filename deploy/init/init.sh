@@ -2,12 +2,12 @@
 # Make the volumes ready, each time the stack starts: every one gets the owner that the containers run as, `targets` says
 # which Prefect is watched, and `probe` holds a program for health checks of images that have none.
 #
-# Watched is what PREFECT_API_URL names, else the bundled server where its profile is on, which the file probe/.server
-# tells, else the server on this host.
+# Watched is what PREFECT_API_URL names, else the bundled server where its profile is on (probe/.server says so) or it
+# still runs, else the server on this host.
 #
 #     init.sh [VOLUMES [SECRETS]]
 #
-# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, BIND_ADDRESS. It runs as root with CAP_CHOWN alone, so it may
+# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, PREFECT_PORT, BIND_ADDRESS. It runs as root with CAP_CHOWN alone, so it may
 # write only where root is the owner: it takes a folder, writes, and gives it away.
 set -eu
 
@@ -23,24 +23,25 @@ main() {
         127.* | ::1 | '[::1]' | localhost) ;;
         *) die "BIND_ADDRESS=$BIND_ADDRESS would show pages that have no login: leave it, and use docker-compose.tls.yml (docs/production-server.md)" ;;
     esac
+    server=$(bundled_server)
+    rm -f "$volumes/probe/.server"
     url=$(watched_url)
     probe
     chown "$(id -u):$(id -g)" "$volumes/targets"
     targets "$url"
-    rm -f "$volumes/probe/.server"
     for volume in "$volumes"/*; do
         [ "$volume" = "$volumes/probe" ] || chown "$STACK_UID:$STACK_GID" "$volume"
     done
 }
 
+# A later `up` without the profile, of one service say, must not lead the exporter to another server.
+bundled_server() {
+    if [ -e "$volumes/probe/.server" ] || timeout 5 nslookup prefect-proxy >/dev/null 2>&1; then echo "$bundled"; fi
+}
+
 watched_url() {
-    if [ -n "${PREFECT_API_URL:-}" ]; then
-        url=${PREFECT_API_URL%/}
-    elif [ -e "$volumes/probe/.server" ]; then
-        url=$bundled
-    else
-        url=http://host.docker.internal:4200/api
-    fi
+    url=${PREFECT_API_URL:-${server:-http://host.docker.internal:4200/api}}
+    url=${url%/}
     valid_url "$url"
     # In a container that is the container itself, and a shell that runs flows has such a PREFECT_API_URL.
     for itself in 127.0.0.1 localhost '[::1]'; do
@@ -51,6 +52,8 @@ watched_url() {
                 ;;
         esac
     done
+    # What the host's own clients of the bundled server are told.
+    [ "$url" != "http://host.docker.internal:${PREFECT_PORT:-4200}/api" ] || url=${server:-$url}
     echo "$url"
 }
 

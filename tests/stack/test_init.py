@@ -168,3 +168,12 @@ def test_a_named_server_goes_before_the_bundled_one(volumes: _Volumes) -> None:
     volumes.init(PREFECT_API_URL="http://prefect.example.com/api")
 
     assert volumes.probed == "http://prefect.example.com/api/health"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "host.docker.internal"])
+def test_the_bundled_server_may_be_named_as_its_clients_do(volumes: _Volumes, host: str) -> None:
+    """The host's clients reach it at a published port, which no container reaches."""
+    volumes.server()
+    volumes.init(PREFECT_API_URL=f"http://{host}:4321/api", PREFECT_PORT="4321")
+
+    assert volumes.probed == "http://prefect-proxy:4200/api/health"
