@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stack.compose import PROFILES, Stack, docker
-from stack.containers import table
 from stack.host import Host, host_beside
 from stack.installing import installed
 
@@ -103,4 +102,3 @@ def _whole(absent: list[str], say: Say) -> Iterator[Stack]:
         whole = stack.having(*PROFILES)
         say(f"profile demo on top: all healthy after {whole.up():.0f} s")
         yield whole
-        say(table(whole))

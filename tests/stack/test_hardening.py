@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from stack.compose import Container, Stack, docker, docker_run
+from stack.containers import table, used
 
 pytestmark = pytest.mark.stack
 
@@ -55,6 +58,16 @@ def _lacks(one: Container) -> Iterator[str]:
 
 def _mounts(one: Container) -> list[str]:
     return [mount.get("Source", "") for mount in one.inspected["Mounts"]]
+
+
+def test_memory_is_far_from_its_limit(whole: Stack, say: Callable[[str], None]) -> None:
+    """With little to do no container takes three quarters of what it may."""
+    uses = used(whole)
+    say(table(uses))
+    if path := os.environ.get("PREFECT_STACK_TABLE"):
+        Path(path).write_text(table(uses) + "\n")
+
+    assert [] == [use.container.name for use in uses if use.memory > 0.75 * use.limit]
 
 
 def test_no_secret_is_seen(whole: Stack, containers: list[Container]) -> None:
