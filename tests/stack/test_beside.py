@@ -62,7 +62,7 @@ def test_failed_trace_and_its_lines_are_kept(mended: Stack, *, full: bool) -> No
     if not full:
         pytest.skip("Jaeger and Loki run in the full form")
     lines = eventually(
-        lambda: log_lines(mended, '| flow="failing" | trace_id!="" | level="error"'),
+        lambda: log_lines(mended, '| flow="failing" | trace_id!="" | detected_level="error"'),
         what="lines of the failing flow in Loki",
     )
     trace_id = lines[0][0]["trace_id"]

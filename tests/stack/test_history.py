@@ -49,7 +49,8 @@ def test_down_and_up_keep_history(whole: Stack, *, full: bool) -> None:
 
 def _kept_trace(stack: Stack) -> str:
     lines = eventually(
-        lambda: log_lines(stack, '| trace_id!="" | level="error"'), what="a failed run in Loki"
+        lambda: log_lines(stack, '| trace_id!="" | detected_level="error"'),
+        what="a failed run in Loki",
     )
     trace_id = lines[0][0]["trace_id"]
     eventually(lambda: spans(stack, trace_id), what=f"trace {trace_id} in Jaeger")

@@ -32,7 +32,7 @@ def _in_full(*, full: bool) -> None:
 def _failed(whole: Stack) -> Span:
     """The span of a flow that has failed."""
     lines = eventually(
-        lambda: log_lines(whole, '| flow="failing" | trace_id!="" | level="error"'),
+        lambda: log_lines(whole, '| flow="failing" | trace_id!="" | detected_level="error"'),
         what="lines of the failing flow in Loki",
         within=240,
     )
