@@ -159,7 +159,7 @@ def _deploy(api: httpx.Client, flow: str) -> None:
         "entrypoint": f"deployed_flows.py:{flow.replace('-', '_')}",
         "tags": ["nightly"],
     }
-    api.post("/deployments/", json=body).raise_for_status()
+    ask(api, "/deployments/", **body)
 
 
 def test_worker_runs_a_deployment(work: Work) -> None:

@@ -134,7 +134,7 @@ def test_monitor_knows_the_flows(whole: Stack) -> None:
     asked = {
         "service": "prefect-worker",
         "groupByOperation": "true",
-        "spanKind": "SPAN_KIND_CONSUMER",
+        "spanKind": "consumer",
     }
 
     eventually(lambda: get(url, **asked)["metrics"], what="calls in Jaeger's Monitor tab")
