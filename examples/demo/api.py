@@ -17,7 +17,7 @@ def _busy(error: Exception) -> bool:
 
 
 @stamina.retry(on=_busy, attempts=None, timeout=30.0)
-def ask(client: httpx.Client, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON of any shape
+def ask(client: httpx.Client, path: str, /, **body: object) -> Any:  # noqa: ANN401 - JSON of any shape
     """Post *body* to the API and return the JSON answer.
 
     A server on SQLite says 503, and has done nothing, while the database is locked: then this
