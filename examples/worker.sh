@@ -1,19 +1,35 @@
 #!/bin/sh
-# Start a process worker, the command in the arguments, and end it together with the runs in its container.
+# Start a process worker, the command in the arguments, and end it after the runs in its container.
 #
-# On SIGTERM Prefect's worker ends within a second and leaves its runs to be killed with the container: they would
-# stay Running for ever, and send no span. So SIGTERM goes to them too, and this waits until they have ended.
-# It has to be the container's first process: only then does -1 mean the processes of this container alone.
+# On SIGTERM Prefect's worker ends within a second and kills its runs: they would stay Running for ever, and send no
+# span. So SIGTERM goes to the runs first, and to the worker once they have ended.
 set -eu
 
 main() {
-    [ $$ = 1 ] || { echo "worker.sh: is not the first process of a container" >&2; exit 2; }
-    trap 'trap "" TERM; kill -TERM -1' TERM
-    "$@" &
+    ended=
+    trap 'ended=1' TERM
+    # Prefect's worker turns SIGTERM into SIGINT, which a shell has those in its background ignore.
+    env --default-signal=INT "$@" &
+    worker=$!
     code=0
-    wait $! || code=$?
-    while kill -0 -1 2>/dev/null; do sleep 0.2; done
+    wait $worker || code=$?
+    [ -z "$ended" ] || end
     exit "$code"
+}
+
+end() {
+    told=
+    while runs=$(cat /proc/$worker/task/*/children 2>/dev/null) && [ -n "$runs" ]; do
+        for run in $runs; do
+            # Once each: a second one would break off what a run still has to say.
+            case " $told " in *" $run "*) continue ;; esac
+            told="$told $run"
+            kill -TERM "$run" 2>/dev/null || true
+        done
+        sleep 0.2
+    done
+    kill -TERM $worker 2>/dev/null || true
+    wait $worker || code=$?
 }
 
 main "$@"
