@@ -6,9 +6,7 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,14 +15,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from demo.processes import Program, answers_at, free_port, wait_until
 from demo.sandbox import Sandbox
 
-_CONFIGURATION = Path(__file__).parents[2] / "deploy" / "prefect" / "haproxy.cfg"
-_IMAGE = "haproxy:3.2.26"
+_ROOT = Path(__file__).parents[2]
+_CONFIGURATION = _ROOT / "deploy" / "prefect" / "haproxy.cfg"
+_IMAGE = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())["x-images"]["haproxy"]
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.stack
 
 
 class _Quiet(ThreadingHTTPServer):
@@ -164,16 +164,8 @@ def _start(sandbox: Sandbox, replicas: tuple[_Replica, _Replica]) -> _Proxy:
 
 
 def _haproxy(folder: Path) -> list[str]:
-    if shutil.which("haproxy"):
-        return ["haproxy"]
-    known = ["docker", "image", "inspect", _IMAGE]
-    if (
-        shutil.which("docker")
-        and subprocess.run(known, check=False, capture_output=True).returncode == 0
-    ):
-        mount = f"{folder}:{folder}:ro"
-        return ["docker", "run", "--rm", "--init", "--network=host", "-v", mount, _IMAGE, "haproxy"]
-    pytest.skip(f"neither haproxy nor its image {_IMAGE} is here")
+    mount = f"{folder}:{folder}:ro"
+    return ["docker", "run", "--rm", "--init", "--network=host", "-v", mount, _IMAGE, "haproxy"]
 
 
 @pytest.fixture(name="both", autouse=True)

@@ -174,3 +174,22 @@ def _wget(stack: Stack, url: str) -> str:
 def test_proxy_spreads_over_replicas(whole: Stack) -> None:
     """The proxy holds both replicas for healthy."""
     arrives(whole, 'haproxy_backend_active_servers{proxy="replicas"} >= 2')
+
+
+def test_stopped_worker_ends_its_runs_first(whole: Stack) -> None:
+    """A run that is under way when its worker is told to stop is Crashed, not Running for ever."""
+    with whole.prefect() as client:
+        deployment = client.get("/deployments/name/slow/slow").raise_for_status().json()["id"]
+        start = f"/deployments/{deployment}/create_flow_run"
+        run = client.post(start, json={}).raise_for_status().json()["id"]
+
+        def state() -> str:
+            found: str = client.get(f"/flow_runs/{run}").raise_for_status().json()["state_type"]
+            return found
+
+        eventually(lambda: state() == "RUNNING", what="a run of `slow` that is under way")
+        whole.compose("stop", "prefect-worker")
+
+        assert "CRASHED" == state()
+    assert 143 == whole.container("prefect-worker").inspected["State"]["ExitCode"]
+    whole.up("prefect-worker")
