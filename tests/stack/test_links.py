@@ -22,7 +22,8 @@ pytestmark = pytest.mark.stack
 _EXEMPLARS = "prefect_flow_run_duration_seconds_bucket"
 
 
-@pytest.fixture(autouse=True)
+# As wide as `failed` below, which must not begin to wait where there is no Loki.
+@pytest.fixture(autouse=True, scope="module")
 def _in_full(*, full: bool) -> None:
     if not full:
         pytest.skip("Jaeger and Loki run in the full form")
