@@ -12,6 +12,7 @@ from contextlib import suppress
 import httpx
 import stamina
 
+from demo.alerts import NewAlerts
 from demo.driver import Driver, counted_by_exporter, held_by_server
 from demo.installation import Installation, install, missing
 from demo.processes import NotReadyError, wait_until
@@ -74,7 +75,9 @@ def _keep_busy(
         if seconds is None
         else f"A run starts every few seconds. The demo ends in {seconds:g} s."
     )
-    deadline = float("inf") if seconds is None else time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = float("inf") if seconds is None else began + seconds
+    alerts = NewAlerts(parts.prometheus.firing) if parts.prometheus else None
     with parts.server.client() as client:
         driver = Driver(client, parts.deployments)
         while (left := deadline - time.monotonic()) > 0:
@@ -82,6 +85,8 @@ def _keep_busy(
             # A busy server is asked again in the next round; one that has ended, `check` reports.
             with suppress(httpx.HTTPError):
                 driver.step()
+            for alert in alerts.since_last() if alerts else ():
+                screen.alert(alert, after=time.monotonic() - began)
             time.sleep(min(left, _SECONDS_BETWEEN_RUNS))
 
 

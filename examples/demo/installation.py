@@ -61,6 +61,7 @@ def install(sandbox: Sandbox, step: Step) -> Installation:
             sandbox,
             port=free_port(9877),
             PREFECT_EXPORTER_POLL_INTERVAL="5s",
+            PREFECT_EXPORTER_TAG_LABELS="team,tier,alert",
             **server.client_environment,
         )
     alertmanager = _alertmanager(sandbox, step)
@@ -84,7 +85,8 @@ def _prometheus(
         return None
     config = PrometheusConfig(
         targets={"prefect-exporter": exporter.address},
-        rule_files=sorted(_RULES.glob("*.yml")),
+        rule_files=sorted(_RULES.glob("*/*.yml")),
+        links={"grafana_url": "", "runbook_url": f"{exporter.url}/runbooks"},
         alertmanager=alertmanager.address if alertmanager else None,
     )
     with step("Prometheus"):

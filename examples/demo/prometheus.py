@@ -25,6 +25,14 @@ class Sample:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that fires."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusConfig:
     """What Prometheus is to do.
@@ -33,12 +41,15 @@ class PrometheusConfig:
         targets: Job name to ``host:port``; each is asked for ``/metrics``.
         interval_seconds: Between two scrapes, and between two evaluations of the rules.
         rule_files: Rules to load.
+        links: The addresses that annotations of alerts begin with, by the names of the stack's
+            external labels.
         alertmanager: ``host:port`` of the Alertmanager; None for none.
     """
 
     targets: Mapping[str, str]
     interval_seconds: int = 5
     rule_files: Sequence[Path] = field(default=())
+    links: Mapping[str, str] = field(default_factory=dict)
     alertmanager: str | None = None
 
     def document(self) -> dict[str, Any]:
@@ -46,9 +57,18 @@ class PrometheusConfig:
         interval = f"{self.interval_seconds}s"
         managers = [self.alertmanager] if self.alertmanager else []
         return {
-            "global": {"scrape_interval": interval, "evaluation_interval": interval},
+            "global": {
+                "scrape_interval": interval,
+                "evaluation_interval": interval,
+                "external_labels": dict(self.links),
+            },
             "rule_files": [str(path) for path in self.rule_files],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": managers}]}]},
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": managers}]}],
+                "alert_relabel_configs": [
+                    {"regex": name, "action": "labeldrop"} for name in self.links
+                ],
+            },
             "scrape_configs": [
                 {"job_name": job, "static_configs": [{"targets": [target]}]}
                 for job, target in self.targets.items()
@@ -80,6 +100,15 @@ class Prometheus:
             Sample(series["metric"], *_point(value))
             for series in self._ask("query_range", query=promql, **bounds)
             for value in series["values"]
+        ]
+
+    def firing(self) -> list[Alert]:
+        """Return what fires now, without what waits for its time."""
+        answer = httpx.get(f"{self.url}/api/v1/alerts", timeout=30, trust_env=False)
+        return [
+            Alert(alert["labels"], alert["annotations"])
+            for alert in answer.raise_for_status().json()["data"]["alerts"]
+            if alert["state"] == "firing"
         ]
 
     def graph_url(self, promql: str) -> str:

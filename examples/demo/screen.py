@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.installation import Installation
-from demo.prometheus import Prometheus
+from demo.prometheus import Alert, Prometheus
 
 QUERIES = {
     "Runs that ended in the last five minutes, by outcome": (
@@ -72,6 +72,15 @@ class Screen:
         for meaning, promql in QUERIES.items():
             self.say(f"\n  {meaning}\n    {promql}\n    {prometheus.graph_url(promql)}")
         self.say()
+
+    def alert(self, alert: Alert, *, after: float) -> None:
+        """Name an alert that began to fire *after* so many seconds of the demo."""
+        team = f", team {alert.labels['team']}" if "team" in alert.labels else ""
+        minutes, seconds = divmod(round(after), 60)
+        self.say(
+            f"{minutes:3d}:{seconds:02d}  {alert.labels['alertname']}"
+            f" ({alert.labels['severity']}{team}): {alert.annotations['summary']}"
+        )
 
     def summary(self, counted: Counter[str], held: Counter[str]) -> None:
         """Show what the exporter counted beside what the server holds."""

@@ -18,7 +18,7 @@ from demo.installation import missing
 from demo.postgres import start_postgres
 from demo.prefect_server import start_prefect_server
 from demo.processes import free_port, wait_until
-from demo.prometheus import PrometheusConfig, start_prometheus
+from demo.prometheus import Alert, PrometheusConfig, start_prometheus
 from demo.sandbox import Sandbox
 
 pytestmark = pytest.mark.real
@@ -56,21 +56,28 @@ def test_prometheus_names_a_query_that_it_rejects(sandbox: Sandbox) -> None:
 
 
 def test_alertmanager_takes_alerts_from_prometheus(sandbox: Sandbox) -> None:
-    """An alert that a rule file defines arrives."""
-    rule = {"alert": "Always", "expr": "vector(1)"}
+    """An alert of a rule file arrives, with its link, and without the label that the link is from."""
+    link = {"dashboard_url": "{{ $externalLabels.grafana_url }}/d/flow"}
+    rule = {"alert": "Always", "expr": "vector(1)", "annotations": link}
     rules = sandbox.folder / "rules.yml"
     rules.write_text(json.dumps({"groups": [{"name": "test", "rules": [rule]}]}))
     alertmanager = start_alertmanager(sandbox)
     config = PrometheusConfig(
-        targets={}, interval_seconds=1, rule_files=[rules], alertmanager=alertmanager.address
+        targets={},
+        interval_seconds=1,
+        rule_files=[rules],
+        links={"grafana_url": "http://grafana"},
+        alertmanager=alertmanager.address,
     )
-    start_prometheus(sandbox, config)
+    prometheus = start_prometheus(sandbox, config)
+    alert = Alert({"alertname": "Always"}, {"dashboard_url": "http://grafana/d/flow"})
 
-    def firing() -> list[str]:
+    def arrived() -> list[Alert]:
         alerts = httpx.get(f"{alertmanager.url}/api/v2/alerts", trust_env=False).json()
-        return [alert["labels"]["alertname"] for alert in alerts]
+        return [Alert(each["labels"], each["annotations"]) for each in alerts]
 
-    wait_until(lambda: firing() == ["Always"], within=30, what="the alert")
+    wait_until(lambda: arrived() == [alert], within=30, what="the alert")
+    assert prometheus.firing() == [alert]
 
 
 @pytest.mark.parametrize("durable", [True, False], ids=["durable", "fast"])
