@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup secrets doctor demo test test-stack contract lint fmt type bench sbom otel-collector clean uninstall
+.PHONY: help setup secrets doctor demo generate pictures test test-stack contract lint fmt type bench sbom otel-collector monitoring-tools clean uninstall
 
 # Passed on by demo, test and bench, for example: make demo ARGS="--for 60s"
 ARGS ?=
@@ -22,7 +22,16 @@ doctor: ## say what keeps the Compose stack from starting, or what is wrong with
 demo: setup ## run a whole Prefect installation with metrics until Ctrl-C; ARGS="--for 60s"
 	@PYTHONPATH=examples .venv/bin/python -m demo $(ARGS)
 
-test: setup otel-collector ## run all tests, two parts at a time; ARGS="-k ledger" or other pytest options: in one process
+generate: setup ## write what is generated: rules of objectives and KPIs, Alertmanager's configuration, dashboards
+	@$(generators)
+
+# Of each, what it is made from stands in its package below deploy/.
+generators = set -e; for each in slo kpi alerting dashboards; do PYTHONPATH=deploy .venv/bin/python -m $$each $(check); done
+
+pictures: setup monitoring-tools ## draw the dashboards with data of a demo into docs/images/
+	@scripts/pictures
+
+test: setup otel-collector monitoring-tools ## run all tests, two parts at a time; ARGS="-k ledger" or other pytest options: in one process
 	@$(if $(ARGS),.venv/bin/pytest --quiet $(ARGS),result=0; $(side_by_side) || result=1; $(MAKE) --no-print-directory $(timed) || result=1; exit $$result)
 
 # Most of what tests do is wait. A part's output comes at its end; the last part is all that is in no other.
@@ -41,12 +50,14 @@ test-stack: setup ## start docker-compose.yml and look at all of it; ARGS="--lea
 contract: setup ## test the instrumentation with Prefect 3.4, 3.6, 3.8 and the newest; ARGS="3.4"
 	@scripts/contract $(ARGS)
 
-lint: setup ## check style, types, spelling and the lock
+lint: check = --check
+lint: setup ## check style, types, spelling, the lock, and that nothing generated is out of date
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/codespell
 	$(uv) lock --check
+	@$(generators)
 
 fmt: setup ## format the code and mend what can be mended
 	.venv/bin/ruff check --fix .
@@ -56,7 +67,7 @@ type: setup ## check the types alone
 	.venv/bin/mypy
 
 bench: setup ## measure the exporter against servers full of history, and what traces and log lines cost; ARGS="--help"
-	@PYTHONPATH=examples:benchmarks .venv/bin/python -m bench $(ARGS)
+	@PYTHONPATH=deploy:examples:benchmarks .venv/bin/python -m bench $(ARGS)
 
 sbom: setup ## write what our images are made of to dist/sbom/
 	@scripts/sbom
@@ -64,9 +75,12 @@ sbom: setup ## write what our images are made of to dist/sbom/
 otel-collector: setup ## build the OpenTelemetry Collector that tests run; minutes, once
 	@scripts/otel-collector >/dev/null
 
+monitoring-tools: setup ## get recent promtool, Prometheus and Alertmanager into .monitoring/
+	@scripts/monitoring-tools >/dev/null
+
 clean: ## remove caches and build products
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -path ./.venv -prune -o -path ./.uv -prune -o -path ./.contract -prune -o -name __pycache__ -exec rm -rf {} +
 
 uninstall: clean ## remove all that setup put into this folder; Debian packages stay
-	rm -rf .venv .uv .otelcol .contract .stand-ins
+	rm -rf .venv .uv .otelcol .contract .stand-ins .monitoring .pictures

@@ -1,4 +1,4 @@
-"""A front and a service that stand in for the exporter's inside."""
+"""A front and a service that stand in for the exporter's inside, and who asks its routes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import gzip
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
+
+import httpx
+from fastapi import FastAPI
 
 from prefect_exporter.exposition import Exposition, Page
 from prefect_exporter.status import CollectorStatus, Configuration, Status, TargetStatus
@@ -36,6 +39,18 @@ FAILING = replace(
     error_kind="unauthorized",
     error="task_runs/filter: HTTP status 401",
 )
+
+# The headers of every answer; a page has a content policy of its own.
+SAFE = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 
 
 def status(*collectors: CollectorStatus) -> Status:
@@ -67,6 +82,19 @@ def plain(page: Page) -> bytes:
 def page_of(text: bytes) -> Page:
     """Return a page as it is kept."""
     return Page(gzip.compress(text), len(text))
+
+
+def ask_of(
+    app: FastAPI, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """Return the application's answer to one request."""
+
+    async def exchange() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            return await client.request(method, path, headers=headers)
+
+    return asyncio.run(exchange())
 
 
 @dataclass

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.dashboards import measure_dashboards
 from bench.day import measure_day
 from bench.day_runs import Pace
 from bench.latency import measure_latency
@@ -32,7 +33,7 @@ from demo.sandbox import Sandbox
 from prefect_exporter.settings import PREFIX
 
 _USUAL = ("polling", "latency", "series", "ledger", "tracing", "logging")
-_PARTS = (*_USUAL, "workspace", "day")
+_PARTS = (*_USUAL, "workspace", "day", "dashboards")
 _FLOW_RUNS_A_DAY = 1_000_000
 
 
@@ -83,6 +84,8 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
     if "logging" in arguments.parts:
         _say(f"Logging: {arguments.rounds} rounds of {arguments.records:,} records ...")
         results.logging = measure_logging(arguments.records, arguments.rounds, arguments.runs, _say)
+    if "dashboards" in arguments.parts:
+        results.dashboards = measure_dashboards(arguments.series, arguments.rounds, _say)
     if "day" in arguments.parts:
         pace = Pace(
             flow_runs=round(_FLOW_RUNS_A_DAY * arguments.scale),
@@ -125,7 +128,7 @@ def _arguments() -> argparse.Namespace:
         "--parts",
         type=_parts,
         default=",".join(_USUAL),
-        help="what to measure: %(default)s; workspace; day",
+        help="what to measure: %(default)s; workspace; day; dashboards",
     )
     add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
     add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
@@ -137,7 +140,8 @@ def _arguments() -> argparse.Namespace:
     add("--traced-tasks", type=_number, default="1k", help="of each process: %(default)s")
     add("--records", type=_number, default="10k", help="logged by each process: %(default)s")
     add("--runs", type=int, default=200, help="at once, for their memory: %(default)s")
-    add("--rounds", type=int, default=5, help="of processes that trace or log: %(default)s")
+    add("--series", type=_number, default="10k", help="behind the dashboards: %(default)s")
+    add("--rounds", type=int, default=5, help="of tracing, logging, dashboards: %(default)s")
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")
     add("--hours", type=float, default=26.0, help="of the simulated day: %(default)s")
     add("--from-hour", type=float, default=0.0, help="where that day begins: %(default)s")

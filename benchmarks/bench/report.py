@@ -9,6 +9,7 @@ from operator import attrgetter
 from rich.console import Console
 from rich.table import Table
 
+from bench.dashboards import Dashboards, dashboards_table
 from bench.day import Day
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
@@ -42,6 +43,7 @@ class Results:
     day: Day | None = None
     tracing: Tracing | None = None
     logging: Logging | None = None
+    dashboards: Dashboards | None = None
 
 
 def show(results: Results) -> None:
@@ -60,6 +62,7 @@ def show(results: Results) -> None:
         *_day(results.day),
         *_tracing(results.tracing),
         *logging_tables(results.logging),
+        dashboards_table(results.dashboards),
     )
     for table in tables:
         if table is not None:

@@ -17,6 +17,8 @@ WORKED_POOL = "demo-process"
 UNATTENDED_POOL = "demo-nobody"
 """The pool without a worker: its runs are late."""
 
+_LIMITS = {WORKED_POOL: 10, UNATTENDED_POOL: None}
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -26,6 +28,7 @@ class Deployment:
         entrypoint: The flow's function, with its module.
         tags: Owner and importance, as ``key:value``.
         cron: When it runs by itself; None for never.
+        limit: How many runs may be under way at once; None for any number.
         flow: The flow's name; None where the deployment has the same.
     """
 
@@ -34,14 +37,20 @@ class Deployment:
     tags: Sequence[str]
     pool: str = WORKED_POOL
     cron: str | None = None
+    limit: int | None = None
     flow: str | None = None
 
 
 DEPLOYMENTS = (
     Deployment("steady", "demo.flows.steady", ("team:payments", "tier:1")),
-    Deployment("flaky", "demo.flows.flaky", ("team:payments", "tier:2")),
+    Deployment(
+        "flaky",
+        "demo.flows.flaky",
+        ("team:payments", "tier:2", "slo:fresh=30m", "slo:duration=5m", "slo:delay=2m"),
+        cron="*/5 * * * *",
+    ),
     Deployment("failing", "demo.flows.failing", ("team:finance", "tier:1")),
-    Deployment("slow", "demo.flows.slow", ("team:science", "tier:3")),
+    Deployment("slow", "demo.flows.slow", ("team:science", "tier:3"), limit=2),
     Deployment("timing-out", "demo.flows.timing_out", ("team:science", "tier:3")),
     Deployment("crashing", "demo.flows.crashing", ("team:science", "tier:2")),
     Deployment("parent", "demo.flows.parent", ("team:platform", "tier:1")),
@@ -69,8 +78,13 @@ def deploy(
     Returns:
         Each deployment's name with its id.
     """
-    for pool in (WORKED_POOL, UNATTENDED_POOL):
-        _make_pool(client, pool)
+    for pool, limit in _LIMITS.items():
+        _make_once(client, "/work_pools/", name=pool, type="process", concurrency_limit=limit)
+    urgent = {"name": "urgent", "priority": 1, "concurrency_limit": 2}
+    _make_once(client, f"/work_pools/{WORKED_POOL}/queues", **urgent)
+    _make_once(client, "/concurrency_limits/", tag="warehouse", concurrency_limit=4)
+    _make_once(client, "/v2/concurrency_limits/", name="upstream", limit=5)
+    _automate(client)
     ids = {deployment.name: _create(client, deployment) for deployment in deployments}
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     start_run(client, ids["unattended"], scheduled=an_hour_ago, idempotency_key="late")
@@ -94,12 +108,26 @@ def start_run(
     ask(client, path, state=state, idempotency_key=idempotency_key)
 
 
-def _make_pool(client: httpx.Client, name: str) -> None:
+def _make_once(client: httpx.Client, path: str, /, **body: object) -> None:
     try:
-        ask(client, "/work_pools/", name=name, type="process")
+        ask(client, path, **body)
     except httpx.HTTPStatusError as error:
         if error.response.status_code != HTTPStatus.CONFLICT:
             raise
+
+
+def _automate(client: httpx.Client) -> None:
+    """Have Prefect notice each failure, once: automations may share a name."""
+    name = "demo: notice a failure"
+    if not ask(client, "/automations/filter", automations={"name": {"any_": [name]}}):
+        failure = {
+            "type": "event",
+            "posture": "Reactive",
+            "expect": ["prefect.flow-run.Crashed", "prefect.flow-run.Failed"],
+            "threshold": 1,
+            "within": 0,
+        }
+        ask(client, "/automations/", name=name, trigger=failure, actions=[{"type": "do-nothing"}])
 
 
 def _create(client: httpx.Client, deployment: Deployment) -> str:
@@ -113,6 +141,7 @@ def _create(client: httpx.Client, deployment: Deployment) -> str:
         entrypoint=deployment.entrypoint,
         work_pool_name=deployment.pool,
         schedules=schedules,
+        concurrency_limit=deployment.limit,
         tags=tags,
     )
     return str(created["id"])

@@ -10,13 +10,22 @@ import time
 from prefect import flow, task
 from prefect.deployments import run_deployment
 
+from prefect_instrumentation import counter, record_io
+
 _FAILS = 0.4
+_REJECTED = 0.01
+
+_ROWS = counter("demo_rows", description="Rows read, by what became of them.", unit="{row}")
 
 
-@task
+@task(tags=["warehouse"])
 def load(rows: int) -> int:
     """Pretend to load so many rows."""
     time.sleep(rows / 1000)
+    rejected = sum(random.random() < _REJECTED for _ in range(rows))
+    _ROWS.add(rejected, outcome="rejected")
+    _ROWS.add(rows - rejected, outcome="accepted")
+    record_io(records=rows)
     return rows
 
 

@@ -83,11 +83,15 @@ def _prometheus(
 ) -> Prometheus | None:
     if "Prometheus" in missing():
         return None
+    port = free_port(9090)
+    scraped = {"prefect-exporter": exporter.address, "prometheus": f"127.0.0.1:{port}"}
+    if alertmanager:
+        scraped["alertmanager"] = alertmanager.address
     config = PrometheusConfig(
-        targets={"prefect-exporter": exporter.address},
+        targets=scraped,
         rule_files=sorted(_RULES.glob("*/*.yml")),
         links={"grafana_url": "", "runbook_url": f"{exporter.url}/runbooks"},
         alertmanager=alertmanager.address if alertmanager else None,
     )
     with step("Prometheus"):
-        return start_prometheus(sandbox, config, port=free_port(9090))
+        return start_prometheus(sandbox, config, port=port)

@@ -86,7 +86,7 @@ def test_unknown_part_is_named() -> None:
     """A part that does not exist ends the program with code 2 and its name."""
     ended = subprocess.run(
         [sys.executable, "-m", "bench", "--parts", "polling,speed"],
-        env={"PYTHONPATH": "examples:benchmarks"},
+        env={"PYTHONPATH": "deploy:examples:benchmarks"},
         cwd=Path(__file__).resolve().parents[2],
         check=False,
         capture_output=True,

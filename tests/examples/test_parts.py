@@ -56,7 +56,7 @@ def test_prometheus_names_a_query_that_it_rejects(sandbox: Sandbox) -> None:
 
 
 def test_alertmanager_takes_alerts_from_prometheus(sandbox: Sandbox) -> None:
-    """An alert of a rule file arrives, with its link, and without the label that the link is from."""
+    """An alert of a rule file arrives with its link, without the label that this is made of."""
     link = {"dashboard_url": "{{ $externalLabels.grafana_url }}/d/flow"}
     rule = {"alert": "Always", "expr": "vector(1)", "annotations": link}
     rules = sandbox.folder / "rules.yml"

@@ -30,7 +30,7 @@ DEADLINE_SECONDS = 20
 TOKEN = "token-1"  # noqa: S105 - a sample
 AUTH = Auth(basic=SecretStr("me:password"), bearer=SecretStr(TOKEN))
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-ROUTES = ("/", "/metrics", "/healthz", "/readyz")
+ROUTES = ("/", "/metrics", "/runbooks", "/healthz", "/readyz")
 FUZZ = settings(
     max_examples=60,
     deadline=None,
@@ -143,7 +143,7 @@ def test_description_names_every_route_and_who_may_read_it() -> None:
 
     both: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}]
     expected = {
-        (path, method): both if path in {"/", "/metrics"} else []
+        (path, method): both if path in {"/", "/metrics", "/runbooks"} else []
         for path in ROUTES
         for method in ("get", "head")
     }

@@ -12,10 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
 
-from fronts import FAILING, NOW, STARTING, WORKING, FakeService, status
+from fronts import FAILING, NOW, SAFE, STARTING, WORKING, FakeService, ask_of, status
 from prefect_exporter.exposition import Page
 from prefect_exporter.server import METRICS, OPENMETRICS_TYPE, PAGE, TEXT_TYPE, Auth, create_app
 from prefect_exporter.status import Configuration, Status, TargetStatus
@@ -46,19 +45,6 @@ def ask(
     """Return the answer to one request."""
     app = create_app(service, auth=auth or Auth())
     return ask_of(app, path, method=method, headers=headers)
-
-
-def ask_of(
-    app: FastAPI, path: str, *, method: str = "GET", headers: dict[str, str] | None = None
-) -> httpx.Response:
-    """Return the application's answer to one request."""
-
-    async def exchange() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
-            return await client.request(method, path, headers=headers)
-
-    return asyncio.run(exchange())
 
 
 @pytest.mark.parametrize(
@@ -274,18 +260,6 @@ def test_head_answers_as_get(path: str) -> None:
     assert "content-length" in head.headers
 
 
-SAFE = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
-
-
 @pytest.mark.parametrize(
     ("expected", "method", "path", "auth"),
     [
@@ -361,7 +335,7 @@ def test_page_links_to_no_metrics_elsewhere() -> None:
     """Where metrics are bound apart, the page has no link that would lead to nothing."""
     text = ask_of(create_app(FakeService(), auth=Auth(), parts=(PAGE,)), "/").text
 
-    assert {"healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
+    assert {"runbooks", "healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
 
 
 TWO = replace(
@@ -533,7 +507,7 @@ def test_page_shows_the_figures_of_the_process() -> None:
         '<meta http-equiv="refresh" content="10">',
     ):
         assert shown in text
-    assert {"metrics", "healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
+    assert {"metrics", "runbooks", "healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
 
 
 def test_hostile_names_stay_text() -> None:

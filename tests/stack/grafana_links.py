@@ -68,16 +68,6 @@ def dashboards() -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def dashboard_queries() -> list[Query]:
-    """Return what the panels of all dashboards ask."""
-    return [
-        Query(panel["title"], target["datasource"]["uid"], _text(target))
-        for dashboard in dashboards().values()
-        for panel in dashboard["panels"]
-        for target in panel.get("targets", ())
-    ]
-
-
 def spans(answer: Mapping[str, Any]) -> list[Span]:
     """Return the spans of an answer of Jaeger's ``/api/traces``."""
     return [
@@ -194,8 +184,3 @@ def _span(span: Mapping[str, Any], process: Mapping[str, Any]) -> Span:
 def _key_values(tags: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for tag in tags:
         yield tag["key"], str(tag["value"])
-
-
-def _text(target: Mapping[str, Any]) -> str:
-    text: str = target.get("expr") or target["query"]
-    return text

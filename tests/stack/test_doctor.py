@@ -47,6 +47,10 @@ answers=$(dirname "$0")/answers
 
 _CONFIG = """name: made-up
 services:
+  alertmanager:
+    volumes:
+      - type: bind
+        source: {folder}/secrets/alerts
   container-logs:
     volumes:
       - type: bind
@@ -96,11 +100,13 @@ class Machine:
 
     def __post_init__(self) -> None:
         """Make what a clone has after `make secrets`."""
-        for name in ("scripts", "secrets", "bin/answers"):
+        for name in ("scripts", "secrets/alerts", "bin/answers", "deploy/alertmanager"):
             (self.folder / name).mkdir(parents=True)
         shutil.copy(ROOT / "scripts" / "doctor", self.folder / "scripts")
         shutil.copy(ROOT / "docker-compose.yml", self.folder)
         (self.folder / ".env").write_text("")
+        self.receivers("slack_configs: [{api_url_file: /run/secrets/alerts/platform_slack}]")
+        self.secret("alerts/platform_slack", _HIDDEN)
         self.secret("grafana_admin_password", _HIDDEN)
         self.secret("prefect_api_auth_string", "")
         for program in _NEEDED.split():
@@ -113,6 +119,10 @@ class Machine:
         path.write_text(text)
         path.chmod(0o600)
         return path
+
+    def receivers(self, text: str) -> None:
+        """Have Alertmanager's configuration say this."""
+        (self.folder / "deploy" / "alertmanager" / "alertmanager.yml").write_text(text)
 
     def ask(self) -> subprocess.CompletedProcess[str]:
         """Run the doctor."""
@@ -229,6 +239,29 @@ def test_missing_settings_are_told(machine: Machine) -> None:
     (machine.folder / ".env").unlink()
 
     assert [".env: it is missing. Run: make secrets."] == machine.problems()
+
+
+@pytest.mark.parametrize("text", [None, ""], ids=["missing", "empty"])
+def test_address_that_a_receiver_needs_is_told(machine: Machine, text: str | None) -> None:
+    """A file of secrets/alerts that the teams name and that has nothing in it is named."""
+    if text is None:
+        (machine.folder / "secrets" / "alerts" / "platform_slack").unlink()
+    else:
+        machine.secret("alerts/platform_slack", text)
+
+    (line,) = machine.problems()
+
+    assert "alerts/platform_slack: it is missing or empty, and deploy/alertmanager/teams" in line
+
+
+def test_alerts_that_go_to_nobody_are_told(machine: Machine) -> None:
+    """A stack that tells nobody is no mistake, but whoever looks learns it."""
+    machine.receivers("receivers: [{name: nobody}]")
+
+    done = machine.ask()
+
+    assert done.returncode == 0
+    assert "Nobody is told of alerts yet" in done.stdout.splitlines()[-1]
 
 
 def test_each_bad_secret_is_told_by_its_file(machine: Machine) -> None:

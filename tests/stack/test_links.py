@@ -123,12 +123,6 @@ def _kept_exemplar(stack: Stack) -> list[Span]:
     return [span for query in queries for span in _trace(stack, query.text)]
 
 
-@pytest.mark.parametrize("query", grafana_links.dashboard_queries(), ids=lambda query: query.title)
-def test_panel_has_an_answer(whole: Stack, query: Query) -> None:
-    """What a panel asks is answered with at least one series."""
-    eventually(lambda: _asked(whole, query), what=query.text)
-
-
 def test_monitor_knows_the_flows(whole: Stack) -> None:
     """Jaeger's Monitor tab has calls of the flow, by way of Prometheus."""
     url = f"{whole.url('JAEGER_PORT')}/api/metrics/calls"

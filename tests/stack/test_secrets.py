@@ -16,7 +16,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 
-_EMPTY = {"alert_webhook_url", "prefect_api_auth_string", "prefect_api_key", "tls.pem"}
+_EMPTY = {"prefect_api_auth_string", "prefect_api_key", "tls.pem"}
 
 
 @pytest.fixture(name="clone")
@@ -39,7 +39,7 @@ def _run(clone: Path, *arguments: str, user: int | None = None) -> subprocess.Co
 
 
 def _values(clone: Path) -> dict[str, str]:
-    return {file.name: file.read_text() for file in (clone / "secrets").iterdir()}
+    return {file.name: file.read_text() for file in (clone / "secrets").iterdir() if file.is_file()}
 
 
 def _mode(path: Path) -> int:
@@ -59,7 +59,7 @@ def test_every_secret_of_the_compose_files_is_made(clone: Path) -> None:
         (_ROOT / name).read_text() for name in ("docker-compose.yml", "docker-compose.tls.yml")
     )
     mounted = set(re.findall(r"SECRETS_DIR[^}]*}/([\w.]+)", text))
-    assert set() == mounted - set(_values(clone))
+    assert set() == mounted - {path.name for path in (clone / "secrets").iterdir()}
 
 
 def test_files_are_for_their_owner_alone(clone: Path) -> None:
@@ -67,7 +67,9 @@ def test_files_are_for_their_owner_alone(clone: Path) -> None:
     _run(clone)
 
     assert _mode(clone / "secrets") == 0o700
-    assert {0o600} == {_mode(file) for file in (clone / "secrets").iterdir()}
+    files = {file for file in (clone / "secrets").iterdir() if file.is_file()}
+    assert {0o600} == {_mode(file) for file in files}
+    assert _mode(clone / "secrets" / "alerts") == 0o700
 
 
 def test_only_what_nobody_else_can_know_is_empty(clone: Path) -> None:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from prefect_exporter.errors import ExporterError
+from prefect_exporter.runbooks import packaged_alerts
 from prefect_exporter.server import METRICS, PAGE, Auth, Front, create_app
 from prefect_exporter.settings import PREFIX, Settings
 from prefect_exporter.values import Address
@@ -113,7 +114,11 @@ async def serve(settings: Settings, service: Service, limits: Limits | None = No
         ]
         async with service:
             auth = Auth(settings.basic_auth, settings.bearer_token)
-            apps = [create_app(service, auth=auth, parts=parts) for _, _, parts in _doors(settings)]
+            alerts = packaged_alerts()
+            apps = [
+                create_app(service, auth=auth, parts=parts, alerts=alerts)
+                for _, _, parts in _doors(settings)
+            ]
             servers = [_Server(_config(app, settings), limits) for app in apps]
             _tell_started(listeners, settings)
             await _run_until(stop, service, zip(servers, listeners, strict=True))

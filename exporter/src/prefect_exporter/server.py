@@ -1,4 +1,4 @@
-"""The HTTP routes: `/metrics`, the health answers, and a live page for people.
+"""The HTTP routes: `/metrics`, the health answers, a live page for people, and the runbooks.
 
 Every answer is made from values that are ready; a request never waits for Prefect or the disk.
 """
@@ -11,6 +11,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from prefect_exporter.exposition import Exposition
 from prefect_exporter.negotiation import prefers_openmetrics, weights
 from prefect_exporter.page import of_target, render_page, unready_line
+from prefect_exporter.runbooks import Runbooks
 from prefect_exporter.status import Status
 
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -48,6 +50,7 @@ _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_NO_RUNBOOKS = "no runbooks came with this exporter; read docs/alerts.md of prefect-observability"
 # A target's name has 63 characters at most.
 _SHOWN_CHARACTERS = 63
 
@@ -74,7 +77,7 @@ class Front(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Who may read `/metrics` and `/`: everyone, unless a credential is set.
+    """Who may read `/metrics`, `/` and `/runbooks`: everyone, unless a credential is set.
 
     Args:
         basic: ``user:password``.
@@ -115,16 +118,21 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """One path: who answers it, and with which statuses and content types."""
+    """One path: who answers it, with which statuses and content types, as which part.
+
+    Those of a part are guarded; the others are always there.
+    """
 
     path: str
     answer: Callable[..., Awaitable[Response]]
     answers: _Answers
     query: tuple[str, ...] = ()
-    guarded: bool = False
+    part: str | None = None
 
 
-def create_app(front: Front, *, auth: Auth, parts: Collection[str] = (METRICS, PAGE)) -> FastAPI:
+def create_app(
+    front: Front, *, auth: Auth, parts: Collection[str] = (METRICS, PAGE), alerts: str = ""
+) -> FastAPI:
     """Return the application that serves *front*.
 
     Its ``openapi()`` describes every route; it is not served, as those who scrape do not need it.
@@ -133,6 +141,7 @@ def create_app(front: Front, *, auth: Auth, parts: Collection[str] = (METRICS, P
         front: What is shown.
         auth: Who may read it.
         parts: ``METRICS``, ``PAGE`` or both; the health answers are always there.
+        alerts: The runbooks as Markdown, which belong to ``PAGE``; "" where there are none.
     """
     app = FastAPI(
         title="Prefect exporter",
@@ -143,18 +152,25 @@ def create_app(front: Front, *, auth: Auth, parts: Collection[str] = (METRICS, P
     )
     app.add_exception_handler(HTTPException, _refusal)
     app.add_exception_handler(Exception, _crash)
-    for route in _routes(front, parts):
-        if not route.guarded or route.path in parts:
+    for route in _routes(front, parts, alerts):
+        if route.part is None or route.part in parts:
             _add(app, route, auth)
     return app
 
 
-def _routes(front: Front, parts: Collection[str]) -> tuple[_Route, ...]:
+def _routes(front: Front, parts: Collection[str], alerts: str) -> tuple[_Route, ...]:
+    documents = Runbooks(alerts) if alerts else None
+
     async def metrics(request: Request) -> Response:
         return _Scrape(front, request)
 
     async def page() -> Response:
-        return _page(front.status(), links_metrics=METRICS in parts)
+        return _html(partial(render_page, front.status(), links_metrics=METRICS in parts))
+
+    async def runbooks() -> Response:
+        if documents is None:
+            return _plain(_NO_RUNBOOKS, HTTPStatus.NOT_FOUND)
+        return _html(documents.page)
 
     async def healthz() -> Response:
         return _plain("ok")
@@ -163,8 +179,9 @@ def _routes(front: Front, parts: Collection[str]) -> tuple[_Route, ...]:
         return _readiness(front.status(), request.query_params.get("target"))
 
     return (
-        _Route(METRICS, metrics, {200: (TEXT_TYPE, OPENMETRICS_TYPE)}, guarded=True),
-        _Route(PAGE, page, {200: ("text/html",)}, guarded=True),
+        _Route(METRICS, metrics, {200: (TEXT_TYPE, OPENMETRICS_TYPE)}, part=METRICS),
+        _Route(PAGE, page, {200: ("text/html",)}, part=PAGE),
+        _Route("/runbooks", runbooks, {200: ("text/html",), 404: _PLAIN}, part=PAGE),
         _Route("/healthz", healthz, {200: _PLAIN}),
         _Route("/readyz", readyz, {200: _PLAIN, 404: _PLAIN, 503: _PLAIN}, query=("target",)),
     )
@@ -177,7 +194,7 @@ def _add(app: FastAPI, route: _Route, auth: Auth) -> None:
                 HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": auth.challenge()}
             )
 
-    schemes = auth.schemes if route.guarded else ()
+    schemes = auth.schemes if route.part else ()
     # These are for the description alone; the guard is what lets in.
     described = [HTTPBase(scheme=each, scheme_name=each, auto_error=False) for each in schemes]
     dependencies = [Depends(guard), *map(Security, described)] if schemes else []
@@ -252,14 +269,13 @@ def _readiness(status: Status, target: str | None) -> Response:
     return _plain("\n".join(lines), HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _page(status: Status, *, links_metrics: bool) -> Response:
+def _html(render: Callable[[str], str]) -> Response:
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
-    page = render_page(status, nonce, links_metrics=links_metrics)
-    return HTMLResponse(page, headers={**_SAFE, "Content-Security-Policy": policy})
+    return HTMLResponse(render(nonce), headers={**_SAFE, "Content-Security-Policy": policy})
 
 
 def _plain(text: str, status: int = HTTPStatus.OK) -> Response:

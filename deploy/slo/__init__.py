@@ -1,0 +1,1 @@
+"""Objectives of deployments: read from ``objectives.yml``, written as rules for Prometheus."""

@@ -1,0 +1,69 @@
+"""Every query of every dashboard shows something of the whole stack, or has a reason not to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from live_boards import Reason, missing, needless, refused, settled
+from pictures.asking import Answer, Ask, over_http
+from pictures.boards import every_board
+from stack.compose import Stack
+
+pytestmark = pytest.mark.stack
+
+_BOARDS = every_board()
+_WITHIN_SECONDS = 240
+_CHANGE = "marks a change, and the stack has just been started"
+
+_REASONS: tuple[Reason, ...] = (
+    Reason(r"\bprefect_backup_", "the backup does not tell of itself yet"),
+    Reason(r"/ annotation (Prefect version|Deployment) /", _CHANGE),
+)
+_LEAN = (Reason(r"\bloki_|\bjaeger_", "Jaeger and Loki run in the full form"),)
+
+
+@pytest.fixture(name="reasons", scope="module")
+def _reasons(*, full: bool) -> Sequence[Reason]:
+    return _REASONS if full else (*_REASONS, *_LEAN)
+
+
+@pytest.fixture(name="answers", scope="module")
+def _answers(whole: Stack, reasons: Sequence[Reason], *, full: bool) -> Sequence[Answer]:
+    """What all dashboards show when they are opened, once the demo has gone on for a while."""
+    sources = {"prometheus": over_http(whole.url("PROMETHEUS_PORT"))}
+    if full:
+        jaeger = over_http(whole.url("JAEGER_PORT"))
+        sources |= {"jaeger": jaeger, "loki": _in_container(whole, "loki", 3100)}
+    return settled(_BOARDS, sources, reasons, _WITHIN_SECONDS)
+
+
+def _in_container(stack: Stack, service: str, port: int) -> Ask:
+    """Return what asks a program that has no published port."""
+
+    def ask(route: str, parameters: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON of any shape
+        url = f"http://127.0.0.1:{port}{route}?{urlencode(parameters)}"
+        return json.loads(
+            stack.compose("exec", "--no-TTY", service, "/probe/wget", "-q", "-O", "-", url)
+        )
+
+    return ask
+
+
+def test_every_query_has_data(answers: Sequence[Answer], reasons: Sequence[Reason]) -> None:
+    """No panel and no annotation is empty, but for what the table of reasons names."""
+    assert [] == missing(answers, reasons)
+
+
+def test_every_query_is_understood(answers: Sequence[Answer]) -> None:
+    """Each is taken by the program that it goes to."""
+    assert {} == refused(answers)
+
+
+def test_every_reason_is_needed(answers: Sequence[Answer], reasons: Sequence[Reason]) -> None:
+    """What has data by now is no longer excused."""
+    assert [] == needless(answers, reasons)
