@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sources import BadSource
+
 ROOT = Path(__file__).resolve().parents[1]
 
+_MEND = "make generate"
+_RULES = ROOT / "deploy" / "prometheus" / "rules"
 
-def put(files: Mapping[Path, str], *, check: bool, mend: str, owned: Iterable[Path] = ()) -> int:
+
+def put(files: Mapping[Path, str], *, check: bool, owned: Iterable[Path] = ()) -> int:
     """Write the files that are not as they should be, and remove those that should not be there.
 
     Args:
         files: The whole text of each file.
         check: Only say what differs, and touch nothing.
-        mend: The command that writes the files, for whoever reads that they differ.
         owned: Folders in which no other files may lie.
 
     Returns:
@@ -30,23 +36,65 @@ def put(files: Mapping[Path, str], *, check: bool, mend: str, owned: Iterable[Pa
     }
     problems |= dict.fromkeys(sorted(lying - files.keys()), "has no source any more")
     for path, problem in problems.items():
-        done = f"{problem}; mend it with: {mend}" if check else _mend(path, files.get(path))
+        done = f"{problem}; mend it with: {_MEND}" if check else _mend(path, files.get(path))
         sys.stderr.write(f"{_short(path)}: {done}\n")
     return int(check and bool(problems))
 
 
-def as_yaml(document: Any, *, source: str, mend: str) -> str:  # noqa: ANN401  YAML holds anything
+def as_yaml(document: Any, *, source: Path) -> str:  # noqa: ANN401  YAML holds anything
     """Return a document as YAML under a comment that says where it comes from.
 
     Args:
         document: Mappings, lists and scalars; a text of several lines becomes a literal block.
-        source: The file to change instead, from the root of the repository.
-        mend: The command that writes the file anew.
+        source: The file to change instead.
     """
-    head = f"# Generated from {source} by `{mend}`: change that file, not this one.\n"
+    head = f"# Generated from {_short(source)} by `{_MEND}`: change that file, not this one.\n"
     return head + yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the files of rules hold, as YAML's mappings and lists.
+
+    Args:
+        recording: The file in the folder ``recording``, which has the package's name.
+        alerts: Each file in the folder of the package's name, by its alert.
+    """
+
+    recording: dict[str, Any]
+    alerts: Mapping[str, dict[str, Any]]
+
+
+def write_rules(
+    name: str, source: Path, make: Callable[[Path], Rules], arguments: list[str] | None = None
+) -> int:
+    """Write the rules, or say which differ.
+
+    Args:
+        name: The package's.
+        source: The file that people write; the option to read another one has its name.
+        make: Reads such a file; raises `sources.BadSource`.
+        arguments: Of the command line; None for the process' own.
+
+    Returns:
+        The exit code: 0, 1 where some differ and were only to be checked, 2 for a bad file.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description="Write the rules.")
+    parser.add_argument("--check", action="store_true", help="only say what differs")
+    parser.add_argument(f"--{source.stem}", type=Path, default=source, dest="source")
+    parser.add_argument("--rules", type=Path, default=_RULES, help="write to another folder")
+    given = parser.parse_args(arguments)
+    try:
+        rules = make(given.source)
+    except BadSource as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    files = {given.rules / "recording" / f"{name}.yml": rules.recording}
+    files |= {given.rules / name / f"{alert}.yml": rules.alerts[alert] for alert in rules.alerts}
+    texts = {path: as_yaml(document, source=source) for path, document in files.items()}
+    return put(texts, check=given.check, owned=[given.rules / name])
 
 
 class _Dumper(yaml.SafeDumper):

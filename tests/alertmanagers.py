@@ -23,8 +23,8 @@ TEMPLATES = SHIPPED.parent / "templates" / "*.tmpl"
 EXTERNAL_URL = "http://alertmanager.example"
 
 # Alerts of one post are in one group within it.
-_SOON = Timing("1s", "1s", "1h")
-_OFTEN = Timing("0s", "1s", "1s")
+_SOON = Timing("1s", "500ms", "1h")
+_OFTEN = Timing("0s", "200ms", "200ms")
 
 Alert = dict[str, Any]
 
@@ -74,7 +74,7 @@ def quick(secrets: Path, sink_url: str = "http://127.0.0.1:1") -> Setup:
 
 def write(path: Path, teams: Teams, setup: Setup | None = None) -> Path:
     """Write the configuration of these teams, and return its path."""
-    text = generated.as_yaml(configuration(teams, setup), source="a test", mend="pytest")
+    text = generated.as_yaml(configuration(teams, setup), source=path)
     path.write_text(text)
     return path
 

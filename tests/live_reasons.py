@@ -35,6 +35,7 @@ REASONS: tuple[Reason, ...] = (
         "the Prometheus of Debian 12 does not have it",
         always=False,
     ),
+    Reason(r"/ Requests without an answer /", "every request may have had one", always=False),
     Reason(r"/ annotation (Prefect version|Deployment) /", _CHANGE),
 )
 

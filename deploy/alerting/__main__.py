@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-import generated
 from alerting.document import configuration
-from alerting.teams import BadTeams, read
-
-_FOLDER = generated.ROOT / "deploy" / "alertmanager"
-_MEND = "make generate"
+from alerting.teams import FILE, load
+from generated import as_yaml, put
+from sources import BadSource
 
 
 def main() -> int:
@@ -19,14 +17,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only say what is out of date")
     arguments = parser.parse_args()
     try:
-        teams = read(_FOLDER / "teams.yml")
-    except BadTeams as bad:
-        sys.stderr.write(f"{bad}\n")
+        teams = load()
+    except BadSource as error:
+        sys.stderr.write(f"{error}\n")
         return 2
-    text = generated.as_yaml(
-        configuration(teams), source="deploy/alertmanager/teams.yml", mend=_MEND
-    )
-    return generated.put({_FOLDER / "alertmanager.yml": text}, check=arguments.check, mend=_MEND)
+    text = as_yaml(configuration(teams), source=FILE)
+    return put({FILE.with_name("alertmanager.yml"): text}, check=arguments.check)
 
 
 if __name__ == "__main__":

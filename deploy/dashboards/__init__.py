@@ -14,10 +14,9 @@ from dashboards import (
     telemetry,
     work_pools,
 )
-from dashboards.asked import Query, queries
 from dashboards.board import Board
 
-__all__ = ["Board", "Query", "all_boards", "queries"]
+__all__ = ["Board", "all_boards"]
 
 _BOARDS = (
     overview.board,

@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only say what differs")
     arguments = parser.parse_args()
     files = {FOLDER / f"{board.uid}.json": as_json(board) for board in all_boards()}
-    return put(files, check=arguments.check, mend="make generate")
+    return put(files, check=arguments.check)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import links, marks, variables
+from dashboards.panels import color_lines
 
 _WIDTH = 24
 
@@ -78,7 +79,7 @@ def _placed(rows: Iterable[Row]) -> list[Placed]:
     placed: list[Placed] = []
     top = 0
     for row in rows:
-        panels = [panel.build() for panel in row.panels]
+        panels = [color_lines(panel.build()) for panel in row.panels]
         if row.title:
             heading = model.RowPanel(title=row.title, collapsed=row.folded, panels=[])
             heading.grid_pos = model.GridPos(h=1, w=_WIDTH, x=0, y=top)

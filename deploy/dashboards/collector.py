@@ -52,6 +52,7 @@ def row() -> Row:
     return Row(
         "Collector",
         [_received(), _refused(), _sent(), _failed(), _queues(), _kept(), _memory(), _cpu()],
+        folded=True,
     )
 
 

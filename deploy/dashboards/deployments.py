@@ -112,7 +112,7 @@ def _outcomes() -> timeseries.Panel:
         "Flow runs by outcome",
         "Flow runs that ended in the time of each bar, each once; the legend has the sum of what"
         " is shown. Subflows in the process of their parent are left out.",
-    ).with_target(ranged(f"sum by (outcome) ({runs.each()})", "{{outcome}}"))
+    ).with_target(ranged(runs.by_outcome(), "{{outcome}}"))
     return panels.colored(panel, palette.OUTCOMES)
 
 

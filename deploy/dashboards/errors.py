@@ -43,8 +43,8 @@ def board() -> Board:
             Row(
                 "",
                 [
-                    _failures("last hour", runs.last_hour("failed", OF_DEPLOYMENT)),
-                    _failures("last 24 hours", runs.last_day("failed", OF_DEPLOYMENT)),
+                    failures.number("last hour", runs.last_hour("failed", OF_DEPLOYMENT)),
+                    failures.number("last 24 hours", runs.last_day("failed", OF_DEPLOYMENT)),
                     _share(),
                     _failing(),
                 ],
@@ -56,20 +56,6 @@ def board() -> Board:
             ),
             Row("What they say", [_levels(), _tasks(), _lines()]),
         ],
-    )
-
-
-def _failures(window: str, failed: str) -> stat.Panel:
-    return (
-        panels.stat_panel(
-            f"Failures, {window}",
-            f"Flow runs that failed, timed out or crashed in the {window}, whatever time range is"
-            " chosen. Subflows in the process of their parent are not counted again. Reckoned once"
-            " a minute.",
-            panels.COUNT,
-        )
-        .with_target(instant(f"round(sum({failed}))"))
-        .thresholds(palette.rising(1, 10))
     )
 
 
@@ -108,11 +94,7 @@ def _outcomes() -> timeseries.Panel:
         " also those whose process was killed. A run that was traced has a point that opens its"
         " trace.",
     ).with_target(
-        ranged(
-            f"sum by (outcome) ({runs.each(f'{OF_DEPLOYMENT}, {FAILED}')})",
-            "{{outcome}}",
-            exemplars=True,
-        )
+        ranged(runs.by_outcome(f"{OF_DEPLOYMENT}, {FAILED}"), "{{outcome}}", exemplars=True)
     )
     return panels.colored(panel, palette.OUTCOMES)
 

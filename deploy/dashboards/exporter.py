@@ -52,7 +52,7 @@ def row() -> Row:
 
 def requests() -> Row:
     """Return what the exporter asks of Prefect, and what that costs."""
-    return Row("Requests to Prefect", [_statuses(), _errors(), _routes(), _bytes()])
+    return Row("Requests to Prefect", [_statuses(), _errors(), _routes(), _bytes()], folded=True)
 
 
 def _collectors() -> table.Panel:

@@ -1,4 +1,4 @@
-"""Failures by what they are: panels that the boards of errors and of one flow share.
+"""Failures, how many and of what: panels that several boards share.
 
 Each failed run ends with one line that has the error's fingerprint; docs/errors.md says what that
 is. Lines are counted exactly, also the first of its kind.
@@ -6,15 +6,35 @@ is. Lines are counted exactly, also the first of its kind.
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import table, timeseries
+from grafana_foundation_sdk.builders import stat, table, timeseries
 
 from dashboards import links, palette, panels, tables
-from dashboards.sources import LOKI, counted_lines, listed_lines
+from dashboards.sources import LOKI, counted_lines, instant, listed_lines
 
-LINES = '{service_name=~".+"} | flow=~"$flow" | deployment=~"$deployment"'
+LINES = '{service_name=~".+"} | flow!="" | flow=~"$flow" | deployment=~"$deployment"'
 # docs/logging.md: what is cancelled is a warning.
 _ENDED = f'{LINES} | logger="prefect_instrumentation.runs" | detected_level="error"'
 _BY = "prefect_error_category, prefect_error_fingerprint, error_type, flow, task"
+
+
+def number(window: str, failed: str) -> stat.Panel:
+    """Return how many flow runs failed.
+
+    Args:
+        window: Such as `last hour`.
+        failed: PromQL for the failures in it, by deployment.
+    """
+    return (
+        panels.stat_panel(
+            f"Failures, {window}",
+            f"Flow runs that failed, timed out or crashed in the {window}, whatever time range is"
+            " chosen. Subflows in the process of their parent are not counted again. Reckoned once"
+            " a minute.",
+            panels.COUNT,
+        )
+        .with_target(instant(f"round(sum({failed}))"))
+        .thresholds(palette.rising(1, 10))
+    )
 
 
 def by_fingerprint(narrowed: str = "") -> table.Panel:

@@ -149,7 +149,7 @@ def _outcomes() -> timeseries.Panel:
         "Flow runs by outcome",
         "Flow runs that ended in the time of each bar, each once; the legend has the sum of what"
         " is shown. A failed run that was traced has a point that opens its trace.",
-    ).with_target(ranged(f"sum by (outcome) ({runs.each()})", "{{outcome}}", exemplars=True))
+    ).with_target(ranged(runs.by_outcome(), "{{outcome}}", exemplars=True))
     return panels.colored(panel, palette.OUTCOMES)
 
 

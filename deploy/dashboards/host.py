@@ -14,7 +14,8 @@ _DISK = "instance, device"
 
 def row() -> Row:
     """Return how busy and how full the machine is."""
-    return Row("Machine", [_cpu(), _memory(), _full(), _disk(), _pressure(), _killed()])
+    graphs = [_cpu(), _memory(), _full(), _disk(), _pressure(), _killed()]
+    return Row("Machine", graphs, folded=True)
 
 
 def _cpu() -> timeseries.Panel:

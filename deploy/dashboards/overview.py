@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
 
-from dashboards import links, palette, panels, runs, tables
+from dashboards import failures, links, palette, panels, runs, tables
 from dashboards.board import Board, Row
 from dashboards.sources import OF_TARGET, instant, owned, ranged, zero_filled
 
 _UP = {"1": ("up", palette.GOOD), "0": ("DOWN", palette.BAD)}
 _READY = {"1": ("ready", palette.GOOD), "0": ("NOT READY", palette.BAD)}
 _POOLS = links.panel_link("Work pools", "prefect-work-pools")
+_ERRORS = links.panel_link("Errors", "prefect-errors")
 _DEPLOYMENTS = links.panel_link("Flows and deployments", "prefect-deployments")
 
 
@@ -35,8 +36,8 @@ def _numbers() -> list[stat.Panel]:
         _age(),
         _late(),
         _oldest_late(),
-        _failures("last hour", runs.last_hour("failed")),
-        _failures("last 24 hours", runs.last_day("failed")),
+        failures.number("last hour", runs.last_hour("failed")).links([_ERRORS]),
+        failures.number("last 24 hours", runs.last_day("failed")).links([_ERRORS]),
         _success(),
         _workers(),
     ]
@@ -106,21 +107,6 @@ def _oldest_late() -> stat.Panel:
         .with_target(instant(zero_filled(f"max({late})", "flow_runs_late")))
         .thresholds(palette.rising(60, 900))
         .links([_POOLS])
-    )
-
-
-def _failures(window: str, failed: str) -> stat.Panel:
-    return (
-        panels.stat_panel(
-            f"Failures, {window}",
-            f"Flow runs that failed, timed out or crashed in the {window}, whatever time range is"
-            " chosen. Subflows in the process of their parent are not counted again. Reckoned once"
-            " a minute.",
-            panels.COUNT,
-        )
-        .with_target(instant(f"round(sum({failed}))"))
-        .thresholds(palette.rising(1, 10))
-        .links([links.panel_link("Errors", "prefect-errors")])
     )
 
 
@@ -217,7 +203,7 @@ def _outcomes() -> timeseries.Panel:
         "Flow runs by outcome",
         "Flow runs that ended in the time of each bar, each once; the legend has the sum of what"
         " is shown. Subflows in the process of their parent are left out.",
-    ).with_target(ranged(f"sum by (outcome) ({runs.each(OF_TARGET)})", "{{outcome}}"))
+    ).with_target(ranged(runs.by_outcome(OF_TARGET), "{{outcome}}"))
     return panels.colored(panel, palette.OUTCOMES)
 
 

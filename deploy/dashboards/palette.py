@@ -55,6 +55,8 @@ STATES = MappingProxyType(
         "^CANCELLING": PURPLE,
     }
 )
+# Of lines that have names and no meaning of their own.
+LINES = (SKY, ORANGE, PURPLE, BLUE, YELLOW, GREEN)
 QUANTILES = MappingProxyType({"p50": SKY, "p95": BLUE, "p99": PURPLE})
 
 

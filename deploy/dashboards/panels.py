@@ -6,6 +6,7 @@ Grafana's, and returns a builder of the SDK, so that everything else is said in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Protocol, Self, TypeVar
 
@@ -201,6 +202,30 @@ def colored_like(panel: PanelT, colors: Mapping[str, str]) -> PanelT:
     for pattern, color in colors.items():
         panel.override_by_regexp(f"/{pattern}/", [fixed(color)])
     return panel
+
+
+def color_lines(panel: model.Panel) -> model.Panel:
+    """Give each line that a query names, and that has no colour yet, one of `palette.LINES`.
+
+    Names from labels are Grafana's to colour; its palette for the colour-blind is new in 13.
+    """
+    if panel.type_val != "timeseries" or panel.field_config is None:
+        return panel
+    legends = (getattr(query, "legend_format", None) for query in panel.targets or ())
+    names = [name for name in legends if name and "{{" not in name]
+    overrides = panel.field_config.overrides
+    plain = [name for name in names if not any(_matches(each, name) for each in overrides)]
+    for name, color in zip(plain, palette.LINES, strict=False):
+        matcher = model.MatcherConfig("byName", name)
+        overrides.append(model.DashboardFieldConfigSourceOverrides(matcher, [fixed(color)]))
+    return panel
+
+
+def _matches(override: model.DashboardFieldConfigSourceOverrides, name: str) -> bool:
+    pattern = str(override.matcher.options)
+    if override.matcher.id_val == "byRegexp":
+        return re.search(pattern.strip("/"), name) is not None
+    return pattern == name
 
 
 def fixed(color: str) -> model.DynamicConfigValue:

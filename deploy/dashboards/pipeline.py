@@ -12,14 +12,14 @@ from dashboards.sources import each_interval, instant, ranged
 def prometheus() -> Row:
     """Return what Prometheus reads, keeps and reckons."""
     first = [_down(), _series(), _disk(), _broken_rules()]
-    return Row("Prometheus", [*first, _samples(), _scrapes(), _rules(), _queries()])
+    graphs = [_samples(), _scrapes(), _rules(), _queries()]
+    return Row("Prometheus", [*first, *graphs], folded=True)
 
 
 def alertmanager() -> Row:
     """Return what Alertmanager holds, and whom it could not tell."""
-    return Row(
-        "Alertmanager", [_silences(), _unsent(), _undelivered(), _groups(), _alerts(), _sent()]
-    )
+    first = [_silences(), _unsent(), _undelivered()]
+    return Row("Alertmanager", [*first, _groups(), _alerts(), _sent()], folded=True)
 
 
 def _down() -> stat.Panel:

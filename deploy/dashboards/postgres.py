@@ -34,7 +34,7 @@ def row() -> Row:
     first = [_up(), _hits(), _longest(), _deadlocks()]
     graphs = [_connections(), _transactions(), _sizes(), _growth(), _wal(), _spilled()]
     kept = [_oldest_rows(), _retained()]
-    return Row("PostgreSQL", [*first, *graphs, _tables(), *kept])
+    return Row("PostgreSQL", [*first, *graphs, _tables(), *kept], folded=True)
 
 
 def _up() -> stat.Panel:

@@ -22,7 +22,8 @@ _CODES = {
 
 def row() -> Row:
     """Return requests, their times and what went wrong with them, as the proxy counts."""
-    return Row("Proxy", [_requests(), _times(), _sessions(), _replicas(), _errors(), _traffic()])
+    graphs = [_requests(), _times(), _sessions(), _replicas(), _errors(), _traffic()]
+    return Row("Proxy", graphs, folded=True)
 
 
 def _requests() -> timeseries.Panel:

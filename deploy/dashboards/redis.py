@@ -29,7 +29,8 @@ def full() -> stat.Panel:
 def row() -> Row:
     """Return whether it is there, has room, keeps up and is written to disk."""
     first = [_up(), _clients(), _evicted(), _waiting_now()]
-    return Row("Redis", [*first, _memory(), _commands(), _waiting(), _length(), _persistence()])
+    graphs = [_memory(), _commands(), _waiting(), _length(), _persistence()]
+    return Row("Redis", [*first, *graphs], folded=True)
 
 
 def _up() -> stat.Panel:

@@ -26,14 +26,15 @@ def last_day(what: str, selector: str = OF_TARGET) -> str:
     return owned(f"({day} >= {hour} or {hour})")
 
 
-def each(selector: str = OF_DEPLOYMENT) -> str:
-    """Return how many runs ended from one point of the graph to the next, by outcome.
+def by_outcome(selector: str = OF_DEPLOYMENT) -> str:
+    """Return how many runs ended so from one point of the graph to the next, also where none did.
 
     Of two exporters of one Prefect the higher number counts, as in the recorded rules.
     """
     counter = f'prefect_flow_runs_finished_total{{{selector}, subflow!="true"}}'
-    highest = f"max by ({BY}, subflow, outcome) ({each_interval(counter)})"
-    return owned(f"sum by ({BY}, outcome) ({highest})")
+    each = each_interval(counter, zeros=False)
+    ended = owned(f"sum by ({BY}, outcome) (max by ({BY}, subflow, outcome) ({each}))")
+    return f"sum by (outcome) ({ended}) or 0 * sum by (outcome) ({counter})"
 
 
 def within_range(outcome: str, selector: str = OF_DEPLOYMENT) -> str:

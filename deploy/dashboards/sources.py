@@ -57,7 +57,7 @@ def zero_filled(expr: str, collector: str) -> str:
     return f"{expr} or on () (0 * (min({asked}) == 1))"
 
 
-def each_interval(counter: str) -> str:
+def each_interval(counter: str, *, zeros: bool = True) -> str:
     """Return how much each series rose from one point of the graph to the next.
 
     Bars add up to what was counted. Those of `increase` do not: it stretches a rise to the edges
@@ -65,10 +65,14 @@ def each_interval(counter: str) -> str:
 
     Args:
         counter: Name and selector.
+        zeros: Also of what has never counted. Where that is most, it takes several times as long.
     """
-    before = f"{counter} offset $__interval or min_over_time({counter}[$__interval])"
+    now = counter
+    before = f"({counter} offset $__interval or min_over_time({counter}[$__interval]))"
+    if not zeros:
+        now, before = f"({now} > 0)", f"({before} > 0)"
     # A counter that has begun anew, else.
-    return f"({counter} - ({before}) >= 0 or {counter})"
+    return f"({now} - {before} >= 0 or {now})"
 
 
 def within_range(counter: str, by: str) -> str:

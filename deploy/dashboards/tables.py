@@ -94,7 +94,8 @@ def _descending(title: str) -> common.TableSortByFieldState:
 def _columns(labels: Sequence[Label], values: Sequence[Value]) -> model.DataTransformerConfig:
     """Return what puts columns in order, names them, and leaves out the time of the query."""
     refs = [f"Value #{chr(ord('A') + index)}" for index in range(len(values))]
-    fields = refs if len(values) > 1 else ["Value"]
+    # Prometheus' source numbers values where there are several, Loki's always.
+    fields = refs if len(values) > 1 or not isinstance(values[0].query, str) else ["Value"]
     titles = {label.name: label.title for label in labels}
     titles |= {field: value.title for field, value in zip(fields, values, strict=True)}
     return model.DataTransformerConfig(

@@ -24,7 +24,7 @@ def board() -> Board:
             collector.row(),
             pipeline.prometheus(),
             pipeline.alertmanager(),
-            Row("Traces and log lines", [_spans(), _stored(), _received(), _lines(), _newest()]),
+            _carried(),
         ],
     )
 
@@ -57,6 +57,11 @@ def _firing() -> stat.Panel:
         .thresholds(palette.rising(1, 5))
         .height(6)
     )
+
+
+def _carried() -> Row:
+    shown = [_spans(), _stored(), _received(), _lines(), _newest()]
+    return Row("Traces and log lines", shown, folded=True)
 
 
 def _spans() -> timeseries.Panel:

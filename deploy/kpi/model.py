@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from prefect_exporter.durations import format_duration, parse_duration
-from sources import BadSource, Entry, read
+from sources import Entry, bad, read
 
 FILE = Path(__file__).parent / "kpis.yml"
 
@@ -90,7 +90,7 @@ def load(path: Path = FILE) -> tuple[Kpi, ...]:
     kpis = tuple(each.kpi() for each in read(path, _File).kpis)
     names = [each.name for each in kpis]
     if again := sorted({name for name in names if names.count(name) > 1}):
-        raise BadSource(f"{path}: kpis: {again[0]!r} is the name of two: rename one")
+        raise bad(path, [f"kpis: {again[0]!r} is the name of two: rename one"])
     return kpis
 
 

@@ -15,7 +15,7 @@ from demo.processes import NotReadyError
 from demo.sandbox import Sandbox
 from pictures import camera
 from pictures.asking import Ask, last, over_http
-from pictures.boards import every_board
+from pictures.boards import every_board, unfolded
 from pictures.choosing import choose
 from pictures.demonstration import after, keep_busy
 from pictures.recording import record
@@ -53,7 +53,8 @@ def _draw(arguments: argparse.Namespace, sources: Mapping[str, Ask]) -> None:
             continue
         choice = choose(board, sources["prometheus"], window, preferred=_OF_INTEREST)
         picture = arguments.output / f"{uid}.png"
-        recording = record(board, sources, choice, window)
+        shown = unfolded(board) if arguments.unfold else board
+        recording = record(shown, sources, choice, window)
         if arguments.keep:
             picture.with_suffix(".json").write_text(json.dumps(recording))
         camera.photograph(recording, picture, width=arguments.width)
@@ -84,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     add("--jaeger", metavar="URL", help="ask this one too; only with --prometheus")
     add("--minutes", type=float, default=12, help="to look back, and to run: %(default)s")
     add("--width", type=int, default=camera.DESKTOP_PX, help="of the pictures: %(default)s px")
+    add("--unfold", action="store_true", help="open the rows that are folded")
     add("--output", type=Path, default=_PICTURES, metavar="FOLDER", help="%(default)s")
     add("--keep", action="store_true", help="keep the answers beside the pictures, as JSON")
     return parser.parse_args()

@@ -64,6 +64,24 @@ def panels(board: Board) -> Iterator[Mapping[str, Any]]:
             yield panel
 
 
+def unfolded(board: Board) -> Board:
+    """Return the dashboard with its folded rows open, as if somebody had clicked on each."""
+    shown: list[Mapping[str, Any]] = []
+    shift = 0
+    for panel in board["panels"]:
+        within = panel.get("panels") or ()
+        shown += [_moved(each, shift) for each in ({**panel, "panels": ()}, *within)]
+        if within:
+            bottom = max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in within)
+            shift += bottom - panel["gridPos"]["y"] - panel["gridPos"]["h"]
+    return {**board, "panels": shown}
+
+
+def _moved(panel: Mapping[str, Any], rows: int) -> Mapping[str, Any]:
+    place = panel["gridPos"]
+    return {**panel, "gridPos": {**place, "y": place["y"] + rows}}
+
+
 def queries(board: Board) -> Sequence[Query]:
     """Return what the panels and the annotations of a dashboard ask."""
     asked = [query for panel in panels(board) for query in _of_panel(board, panel)]

@@ -25,32 +25,13 @@ def record(board: Board, sources: Mapping[str, Ask], choice: Choice, window: Win
     """
     answers = run_queries(sources, queries(board), choice, window)
     return {
-        "board": {**board, "panels": _unfolded(board)},
+        "board": board,
         "window": {"start": window.start, "end": window.end},
         "choice": {name: _readable(chosen) for name, chosen in choice.items()},
         "answers": _by_panel(board, answers, window),
         "annotations": _annotations(board, answers, window),
         "alerts": _alerts(sources["prometheus"]),
     }
-
-
-def _unfolded(board: Board) -> Sequence[Mapping[str, Any]]:
-    """Return rows and panels in one list; folded rows are opened, for a picture has no mouse."""
-    shown: list[Mapping[str, Any]] = []
-    shift = 0
-    for panel in board["panels"]:
-        shown.append(_moved(panel, shift))
-        within = panel.get("panels") or ()
-        if panel["type"] == "row" and within:
-            shown += [_moved(each, shift) for each in within]
-            bottom = max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in within)
-            shift += bottom - panel["gridPos"]["y"] - 1
-    return shown
-
-
-def _moved(panel: Mapping[str, Any], rows: int) -> Mapping[str, Any]:
-    place = panel["gridPos"]
-    return {**panel, "gridPos": {**place, "y": place["y"] + rows}}
 
 
 def _readable(chosen: Chosen) -> str:

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-from generated import ROOT, as_yaml, put
-from slo.objectives import FILE, Objectives, load
+from generated import Rules, write_rules
+from slo.objectives import FILE, load
 from slo.recording import recording
 from slo.rules import alert_files
-from sources import BadSource
-
-_MEND = "make generate"
-_RULES = ROOT / "deploy" / "prometheus" / "rules"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the rules, or say which differ.
-
-    Returns:
-        The exit code: 0, 1 where some differ and were only to be checked, 2 for a bad file.
-    """
-    parser = argparse.ArgumentParser(prog="python -m slo", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say what differs")
-    parser.add_argument("--objectives", type=Path, default=FILE, help="read another file")
-    parser.add_argument("--rules", type=Path, default=_RULES, help="write to another folder")
-    given = parser.parse_args(arguments)
-    try:
-        objectives = load(given.objectives)
-    except BadSource as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    files = _files(objectives, given.rules)
-    return put(files, check=given.check, mend=_MEND, owned=[given.rules / "slo"])
+    """Write the rules, or say which differ; return the exit code of `write_rules`."""
+    return write_rules("slo", FILE, _rules, arguments)
 
 
-def _files(objectives: Objectives, rules: Path) -> dict[Path, str]:
-    files = {rules / "recording" / "slo.yml": recording(objectives)}
-    for name, document in alert_files(objectives).items():
-        files[rules / "slo" / f"{name}.yml"] = document
-    source = str(FILE.relative_to(ROOT))
-    return {path: as_yaml(each, source=source, mend=_MEND) for path, each in files.items()}
+def _rules(path: Path) -> Rules:
+    objectives = load(path)
+    return Rules(recording(objectives), alert_files(objectives))
 
 
 if __name__ == "__main__":

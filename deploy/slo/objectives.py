@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from prefect_exporter.labels import clip
 from prefect_exporter.tags import OBJECTIVE_PREFIX, objectives
-from sources import BadSource, Entry, read
+from sources import Entry, bad, read
 
 FILE = Path(__file__).parent / "objectives.yml"
 
@@ -70,11 +70,11 @@ def load(path: Path = FILE) -> Objectives:
     tiers = {name: Tier(name, each.page, each.objectives()) for name, each in file.tiers.items()}
     if file.default not in tiers:
         known = ", ".join(tiers) or "none"
-        raise BadSource(f"{path}: default: {file.default!r} is no tier: take one of {known}")
+        raise bad(path, [f"default: {file.default!r} is no tier: take one of {known}"])
     deployments = tuple(each.deployment_objectives() for each in file.deployments)
     for index, each in enumerate(deployments):
         if any(_identity(each) == _identity(other) for other in deployments[:index]):
-            raise BadSource(f"{path}: deployments[{index}]: stands there twice: keep one")
+            raise bad(path, [f"deployments[{index}]: stands there twice: keep one"])
     return Objectives(tiers[file.default], tuple(tiers.values()), deployments)
 
 

@@ -18,6 +18,8 @@ BY = "(target, flow, deployment)"
 FAILED = "target_flow_deployment:prefect_flow_runs_failed"
 FINISHED = "target_flow_deployment:prefect_flow_runs_finished"
 _WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+# Runs without a deployment are inline subflows, or somebody's who tries a flow out.
+_NAMED = 'deployment!=""'
 
 
 def recording(objectives: Objectives) -> dict[str, Any]:
@@ -57,11 +59,12 @@ def _selector(each: Deployment) -> str:
 def _of_tiers(name: str, objectives: Objectives) -> Iterator[str]:
     for each in objectives.tiers:
         if each != objectives.default and name in each.objectives:
-            yield _times(f"{OWNER}{{tier={quoted(each.name)}}}", each.objectives[name])
+            tier = f"{OWNER}{{{_NAMED}, tier={quoted(each.name)}}}"
+            yield _times(tier, each.objectives[name])
     default = objectives.default
     if name in default.objectives:
         others = [f"tier!={quoted(each.name)}" for each in objectives.tiers if each != default]
-        yield _times(f"{OWNER}{{{', '.join(others)}}}", default.objectives[name])
+        yield _times(f"{OWNER}{{{', '.join([_NAMED, *others])}}}", default.objectives[name])
 
 
 def _times(selector: str, value: float) -> str:

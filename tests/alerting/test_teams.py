@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alerting.teams import BadTeams, read
+from alerting.teams import load
 from alertmanagers import SHIPPED
 from generated import ROOT
+from sources import BadSource
 
 _GOOD = """\
 default: platform
@@ -26,6 +27,9 @@ teams:
 """
 
 
+_NO_SETTINGS = "has no settings: write them below it, each as `name: value`, or {} for none"
+
+
 def _teams_file(folder: Path, text: str) -> Path:
     file = folder / "teams.yml"
     file.write_text(text)
@@ -34,7 +38,7 @@ def _teams_file(folder: Path, text: str) -> Path:
 
 def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
     """Each setting has its place, and what is critical goes where warnings go if nowhere else."""
-    teams = read(_teams_file(tmp_path, _GOOD))
+    teams = load(_teams_file(tmp_path, _GOOD))
     science = teams.teams["Data Science"]
 
     assert science.channels("critical") == science.warning
@@ -47,9 +51,9 @@ def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
 def test_examples_in_the_shipped_file_can_be_used(tmp_path: Path) -> None:
     """Whoever takes the signs of comments away from the settings has a file that is right."""
     shipped = (SHIPPED.parent / "teams.yml").read_text()
-    text = re.sub(r"^( *)#(?! \S|$)", r"\1", shipped, flags=re.MULTILINE)
+    text = re.sub(r"^( *)#(?! \S|$)|\{\} +# ", r"\1", shipped, flags=re.MULTILINE)
 
-    teams = read(_teams_file(tmp_path, text))
+    teams = load(_teams_file(tmp_path, text))
 
     assert set(teams.teams) == {"platform", "payments"}
     assert (teams.dead_mans_switch, teams.email is None) == ("dead_mans_switch", False)
@@ -62,9 +66,9 @@ def test_page_shows_a_team_and_a_mistake_as_they_are(tmp_path: Path) -> None:
     (told,) = re.findall(r"^deploy/alertmanager/teams.yml: (teams.*)$", page, flags=re.MULTILINE)
     top = 'default: payments\nemail: {sender: a@b.c, server: "x:25"}\nteams:\n'
 
-    assert read(_teams_file(tmp_path, top + example)).teams["payments"].office_hours is not None
-    with pytest.raises(BadTeams, match=re.escape(told)):
-        read(_teams_file(tmp_path, top + example.replace("warning: {slack", "warning: {slak")))
+    assert load(_teams_file(tmp_path, top + example)).teams["payments"].office_hours is not None
+    with pytest.raises(BadSource, match=re.escape(told)):
+        load(_teams_file(tmp_path, top + example.replace("warning: {slack", "warning: {slak")))
 
 
 @pytest.mark.parametrize(
@@ -72,62 +76,84 @@ def test_page_shows_a_team_and_a_mistake_as_they_are(tmp_path: Path) -> None:
     [
         (
             "default: a\nteams: {a: {warning: {slak: x}}}",
-            "teams.a.warning.slak is no setting: remove it, or mend its spelling",
+            "teams.a.warning.slak: is no setting: remove it, or mend its spelling",
         ),
         (
             "default: a\nteams: {a: {warning: {slack: #x\n}}}",
-            "teams.a.warning.slack is no text: write it, in quotes where it begins with #",
+            (
+                "teams.a.warning.slack: is no text: write it,"
+                " in quotes where it begins with # or is a number"
+            ),
         ),
         (
             "default: a\nteams: {a: {critical: {pagerduty: ../../etc/passwd}}}",
             (
-                "teams.a.critical.pagerduty must be written as the name of a file"
-                " in secrets/alerts: lower case, such as slack"
+                "teams.a.critical.pagerduty: must be written as the name of a file"
+                " in secrets/alerts: lower case letters, digits, _ and -"
             ),
         ),
         (
             'default: a\nteams: {a: {warning: {slack: "https://hooks.slack.com/services/X"}}}',
             (
-                "teams.a.warning.slack must be written as the name of a file in secrets/alerts,"
+                "teams.a.warning.slack: must be written as the name of a file in secrets/alerts,"
                 ' or as a channel such as "#data-alerts"'
             ),
         ),
         (
             'default: a\nteams: {a: {warning: {email: ["a@b.c\\nBcc: x@y.z"]}}}',
-            "teams.a.warning.email.0 must be written as name@example.com",
+            "teams.a.warning.email[0]: must be written as name@example.com",
         ),
         (
             "default: a\nteams: {a: {office_hours: {zone: Mars}}}",
-            "teams.a.office_hours.zone is no time zone: write one such as Europe/Berlin or UTC",
+            "teams.a.office_hours.zone: is no time zone: write one such as Europe/Berlin or UTC",
         ),
         (
             "default: a\nteams: {a: {office_hours: {zone: UTC, hours: 17:00-09:00}}}",
             (
-                "teams.a.office_hours.hours must begin before they end, on the same day:"
+                "teams.a.office_hours.hours: must begin before they end, on the same day:"
                 " such as 09:00-17:00"
             ),
         ),
         (
             "default: a\nteams: {a: {office_hours: {zone: UTC, days: weekdays}}}",
-            "teams.a.office_hours.days must be written as monday-friday",
+            (
+                "teams.a.office_hours.days: must be written"
+                " as monday-friday or as monday, in lower case"
+            ),
         ),
         (
             "default: a\nteams: {a: {}, 'x\"} ': {}}",
-            'teams.x"}  must be written in letters, digits, spaces, . _ and -',
+            'teams.x"} : must be written in letters, digits, spaces, . _ and -',
         ),
-        ("default: a\nteams: {a: }", "teams.a has nothing below it: write what it has, or {}"),
-        ("teams: {a: {}}", "default is missing: add it"),
+        ("default: a\nteams: {a: }", f"teams.a: {_NO_SETTINGS}"),
+        ("default: a\nteams: {a: {warning: slack}}", f"teams.a.warning: {_NO_SETTINGS}"),
         (
-            "default: b\nteams: {a: {warning: {slack: x}}}",
-            "default is 'b', which is none of the teams: name one of them",
+            "default: a\nteams: {a: {warning: {email: x@y.z}}}",
+            (
+                "teams.a.warning.email: is no list: begin each entry with `- `,"
+                " or write all as [one, another]"
+            ),
+        ),
+        ("teams: {a: {}}", "default: is missing: add it"),
+        (
+            "default: b\nteams: {a: {}}",
+            "default: 'b' is none of the teams: name one of them",
         ),
         (
-            "default: a\nteams: {a: {}, b: {critical: {slack: x}}}",
-            "teams.b.warning has no channel, so alerts would be lost: add one",
+            "default: a\nteams: {a: {warning: {slack: x}}, b: {critical: {slack: x}}}",
+            "teams.b.warning: has no channel, so alerts would be lost: add one",
+        ),
+        (
+            "default: a\nteams: {a: {}, b: {warning: {slack: x}}}",
+            "teams.a.warning: has no channel, so alerts would be lost: add one",
+        ),
+        (
+            "default: a\nteams: {a: {critical: {slack: x}}}",
+            "teams.a.warning: has no channel, so alerts would be lost: add one",
         ),
         (
             "default: a\nteams: {a: {warning: {email: [x@y.z]}}}",
-            "teams.a has email, but there is no mail server: add email: at the top",
+            "teams.a: has email, but there is no mail server: add email: at the top",
         ),
     ],
 )
@@ -135,8 +161,8 @@ def test_bad_file_is_told_by_place_and_mend(tmp_path: Path, text: str, line: str
     """One line names the file, the place in it, what is wrong, and what to do."""
     file = _teams_file(tmp_path, text)
 
-    with pytest.raises(BadTeams) as raised:
-        read(file)
+    with pytest.raises(BadSource) as raised:
+        load(file)
 
     assert str(raised.value) == f"{file}: {line}"
 
@@ -144,8 +170,9 @@ def test_bad_file_is_told_by_place_and_mend(tmp_path: Path, text: str, line: str
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("default: a\nteams: {a: {}, a: {}}", "a stands twice: remove one"),
-        ("default: [", "while parsing"),
+        ("default: a\nteams:\n  a: {}\n  a: {}", "line 4: a stands twice: remove one"),
+        ("default: [", "line 1: expected the node content, but found '<stream end>'"),
+        ("default: a\nteams: {a: {warning: {slack: #x}}}\n", "put what begins with # in quotes"),
         ("default: \x00", "special characters are not allowed"),
     ],
 )
@@ -153,15 +180,15 @@ def test_unreadable_file_is_told_in_one_line(tmp_path: Path, text: str, reason: 
     """What is no YAML, and a team that stands twice, is refused in one line."""
     file = _teams_file(tmp_path, text)
 
-    with pytest.raises(BadTeams) as raised:
-        read(file)
+    with pytest.raises(BadSource) as raised:
+        load(file)
 
-    assert str(raised.value).startswith(f"{file} cannot be read: ")
+    assert str(raised.value).startswith(f"{file}: ")
     assert reason in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:
     """A file that is not there is named."""
-    with pytest.raises(BadTeams, match=r"teams\.yml cannot be read: .*No such file"):
-        read(tmp_path / "teams.yml")
+    with pytest.raises(BadSource, match=r"teams\.yml: cannot be read: .*No such file"):
+        load(tmp_path / "teams.yml")

@@ -5,6 +5,7 @@ The SDK's models are what a board is checked against; Grafana's own schema is CU
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
@@ -23,6 +24,7 @@ import dashboards
 from dashboards.__main__ import FOLDER
 from dashboards.palette import OUTCOMES
 from dashboards.written import as_json
+from pictures.boards import queries
 
 ROOT = Path(__file__).parents[2]
 BOARDS = {board.uid: json.loads(as_json(board)) for board in dashboards.all_boards()}
@@ -40,19 +42,6 @@ PENDING = dict.fromkeys(
     ("prefect_table_oldest_row_age_seconds", "prefect_table_retention_seconds"),
     "PostgreSQL is not asked for them yet",
 )
-# Each is also asked for by links of alerts: deploy/prometheus/rules.
-UIDS = {
-    "prefect-backups",
-    "prefect-deployments",
-    "prefect-errors",
-    "prefect-flow",
-    "prefect-kpis",
-    "prefect-overview",
-    "prefect-server",
-    "prefect-task-runs",
-    "prefect-telemetry",
-    "prefect-work-pools",
-}
 # What Grafana's sources read and the SDK's models leave out: fields of marks, searches in Jaeger.
 UNMODELLED = re.compile(
     r"^/annotations/list/\d+/(titleFormat|textFormat|useValueForTime)$"
@@ -99,6 +88,7 @@ def lost(part: object, again: object, path: str = "") -> Iterator[str]:
             yield path
 
 
+@functools.cache
 def known_metrics() -> set[str]:
     """Return what the exporter and flows have, by the tables that are held against their code."""
     row = re.compile(r"^\| `(prefect_\w+)` \| (\w+) \|", re.MULTILINE)
@@ -110,6 +100,7 @@ def known_metrics() -> set[str]:
     return found
 
 
+@functools.cache
 def recorded_metrics() -> set[str]:
     """Return what the recording rules of deploy/prometheus/rules write."""
     files = (ROOT / "deploy" / "prometheus" / "rules").glob("*/*.yml")
@@ -119,10 +110,12 @@ def recorded_metrics() -> set[str]:
 
 def promql(uid: str) -> Iterator[tuple[str, str]]:
     """Yield who asks, and what, of all that a board asks of Prometheus."""
-    (board,) = (board for board in dashboards.all_boards() if board.uid == uid)
-    for query in dashboards.queries(board):
+    for query in queries(BOARDS[uid]):
         if query.source == "prometheus":
-            yield f"{query.kind} {query.title}", query.expr
+            yield query.name, query.text
+    for name, variable in variables(uid).items():
+        if variable["type"] == "query":
+            yield f"variable {name}", variable["query"]["query"]
 
 
 def metrics_in(expr: str) -> set[str]:
@@ -134,11 +127,6 @@ def filled(expr: str) -> str:
     """Return a query with something for each variable, as Grafana would."""
     expr = re.sub(r"\$__(range|interval|rate_interval)\b", "5m", expr)
     return re.sub(r"\$\{?\w+\}?", "1", expr)
-
-
-def test_contract_of_uids_holds() -> None:
-    """Every board that an alert or another board may link to is there, and no other."""
-    assert set(BOARDS) == UIDS
 
 
 def test_files_are_what_the_boards_say() -> None:
@@ -249,6 +237,26 @@ def test_outcomes_have_one_colour(uid: str) -> None:
             colors = [each["value"] for each in override["properties"] if each["id"] == "color"]
             if name in OUTCOMES and colors:
                 assert colors == [{"mode": "fixed", "fixedColor": OUTCOMES[name]}]
+
+
+@each_board
+def test_named_lines_have_colours(uid: str) -> None:
+    """What a query names is told apart by everybody: no two lines of a panel share a colour."""
+    for panel in panels(uid):
+        if panel["type"] == "timeseries":
+            names = [target.get("legendFormat", "") for target in panel["targets"]]
+            colors = [_color(panel, name) for name in names if name and "{{" not in name]
+            assert None not in colors, panel["title"]
+            assert len(set(colors)) == len(colors), panel["title"]
+
+
+def _color(panel: Mapping[str, Any], name: str) -> str | None:
+    for override in panel["fieldConfig"]["overrides"]:
+        pattern = override["matcher"]["options"].strip("/")
+        for each in override["properties"]:
+            if each["id"] == "color" and re.search(pattern, name):
+                return str(each["value"]["fixedColor"])
+    return None
 
 
 @each_board

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pictures.asking import Window, macros, run_queries, step_seconds
-from pictures.boards import Query, queries
+from pictures.boards import Query, queries, unfolded
 from pictures.choosing import choose
 from pictures.variables import Chosen, UnknownVariableError, fill
 
@@ -142,6 +142,18 @@ def test_queries_of_folded_rows_and_annotations_are_run() -> None:
     assert [('runs{flow=~".*"}', True), ("s", False)] == [
         (answer.text, answer.has_data) for answer in answers
     ]
+
+
+def test_unfolded_rows_push_down_what_follows() -> None:
+    """Opened, a folded row shows its panels below its heading, and what came next below them."""
+    folded = {"type": "row", "gridPos": {"y": 0, "h": 1}}
+    inside = [{"gridPos": {"y": 1, "h": 8}}, {"gridPos": {"y": 9, "h": 4}}]
+    panels = [{**folded, "panels": inside}, {"type": "row", "gridPos": {"y": 1, "h": 1}}]
+
+    opened = unfolded({"panels": panels})["panels"]
+
+    assert [0, 1, 9, 13] == [panel["gridPos"]["y"] for panel in opened]
+    assert not any(panel.get("panels") for panel in opened)
 
 
 def test_unknown_variable_of_a_query_is_its_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 import dashboards
+from dashboards.written import as_json
+from pictures.boards import queries
 
 OWNER = "target_flow_deployment:prefect_deployment_info:owner"
 FINISHED = "prefect_flow_runs_finished_total"
@@ -34,7 +37,8 @@ def asked(uid: str, title: str, *, number: int = 0, **chosen: str) -> str:
         chosen: Values of variables, as regular expressions.
     """
     (board,) = (board for board in dashboards.all_boards() if board.uid == uid)
-    expr = [query.expr for query in dashboards.queries(board) if query.title == title][number]
+    written = queries(json.loads(as_json(board)))
+    expr = [query.text for query in written if query.panel == title][number]
     for macro, value in MACROS.items():
         expr = expr.replace(macro, value)
     return re.sub(r"\$(\w+)", lambda name: chosen.get(name[1], ".*"), expr)
@@ -100,6 +104,15 @@ def test_bars_add_up_to_what_ended(uid: str, values: str, ended: int, tmp_path: 
     added = f"sum_over_time(({bars})[10m:1m])"
 
     shows(tmp_path, added, series, [f'{{outcome="failed"}} {ended}'])
+
+
+def test_outcome_that_no_run_had_is_zero(tmp_path: Path) -> None:
+    """That nothing crashed is a number; what has ended long ago does not count again."""
+    series = {**owner(NIGHTLY), **runs("crashed", "0x40"), **runs("failed", "7x40")}
+
+    bars = asked("prefect-overview", "Flow runs by outcome")
+
+    shows(tmp_path, bars, series, ['{outcome="crashed"} 0', '{outcome="failed"} 0'])
 
 
 def test_second_exporter_changes_nothing(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_an_indicator_is_read(tmp_path: Path) -> None:
         ("kind: counter", "kind: ratio", "kpis[0]: needs `of:`, the counter of the whole"),
         ('{shop="a"}', "[5m]", "kpis[0]: 'shop_orders_total[5m]' is no counter: write it as"),
         ("[shop]", "[team]", "kpis[0].by[0]: 'team' is a label that the alert has itself"),
-        ("team: shop", "tema: shop", "kpis[0].tema: is no key that is known here"),
+        ("team: shop", "tema: shop", "kpis[0].tema: is no setting: remove it"),
     ],
     ids=["name", "number", "bounds", "duration", "short", "whole", "selector", "label", "key"],
 )

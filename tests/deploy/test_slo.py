@@ -54,7 +54,7 @@ def test_a_tag_is_read_as_the_file_is(tmp_path: Path) -> None:
     [
         ("", "default: is missing: add it"),
         ("default: '3'\ntiers: {'1': {}}", "default: '3' is no tier: take one of 1"),
-        (_TIERS + "depployments: []", "depployments: is no key that is known here"),
+        (_TIERS + "depployments: []", "depployments: is no setting: remove it"),
         (
             "default: '1'\ntiers: {'1': {success: 100%}}",
             "tiers.1.success: '100%' is no objective: write it as 99.5% or 0.995, below 100%",
@@ -68,8 +68,8 @@ def test_a_tag_is_read_as_the_file_is(tmp_path: Path) -> None:
             _TIERS + "deployments: [{flow: f, deployment: d}, {flow: f, deployment: d}]",
             "deployments[1]: stands there twice: keep one",
         ),
-        ("default: '1'\ndefault: '2'", "the key 'default' stands twice"),
-        ("tiers: [", "is no YAML:"),
+        ("default: '1'\ndefault: '2'", "line 2: default stands twice"),
+        ("tiers: [", "line 1: expected the node content"),
     ],
     ids=["empty", "default", "key", "success", "fresh", "missing", "twice", "same key", "yaml"],
 )

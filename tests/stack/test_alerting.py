@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from alerting.document import configuration
-from alerting.teams import read
+from alerting.teams import load
 from stack.asking import eventually
 from stack.compose import ROOT, Stack
 from stack.host import gateway
@@ -66,7 +66,7 @@ def _alerting(whole: Stack, tmp_path: Path) -> Iterator[tuple[Stack, Sink]]:
 def _choose(folder: Path) -> None:
     """Write what `make generate` writes for these teams."""
     (folder / "teams.yml").write_text(_TEAMS)
-    document = configuration(read(folder / "teams.yml"))
+    document = configuration(load(folder / "teams.yml"))
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(document))
 
 

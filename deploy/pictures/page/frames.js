@@ -9,7 +9,8 @@ export function framesOf(answers) {
 function frames(answer, many) {
   if (answer.source === 'loki' && answer.result.some((each) => each.stream)) return [lines(answer)];
   if (answer.source === 'jaeger') return [traces(answer)];
-  if (answer.target.format === 'table') return [table(answer, many)];
+  if (answer.source === 'loki' && answer.target.queryType === 'instant') return [table(answer, `Value #${answer.target.refId}`)];
+  if (answer.target.format === 'table') return [table(answer, many > 1 ? `Value #${answer.target.refId}` : 'Value')];
   return answer.result.map((series) => oneSeries(answer, series));
 }
 
@@ -42,10 +43,9 @@ function legend(target, metric, labels, text) {
   return `${name}{${shown}}`;
 }
 
-function table(answer, many) {
+function table(answer, value) {
   const rows = answer.result.flatMap((series) => points(series).map(([at, value]) => ({ at, value, metric: series.metric })));
   const keys = [...new Set(rows.flatMap((row) => Object.keys(row.metric)))].sort();
-  const value = many > 1 ? `Value #${answer.target.refId}` : 'Value';
   return toDataFrame({
     refId: answer.target.refId,
     fields: [

@@ -96,9 +96,14 @@ function placed({ x, y, w, h }, width) {
   return { x: x * column, y: y * (ROW_PX + GAP_PX), width: w * column - GAP_PX, height: h * (ROW_PX + GAP_PX) - GAP_PX };
 }
 
+function headingOf({ title, panels = [] }, scene) {
+  const folded = panels.length ? ` (${panels.length} panels, folded)` : '';
+  return scene.replace(title) + folded;
+}
+
 function Placed({ panel, frames, place: { x, y, width, height }, scene }) {
   const style = { position: 'absolute', left: x, top: y, width, height };
-  if (panel.type === 'row') return <h2 style={style}>{scene.replace(panel.title)}</h2>;
+  if (panel.type === 'row') return <h2 style={style}>{headingOf(panel, scene)}</h2>;
   return (
     <div style={style}>
       <PanelChrome
