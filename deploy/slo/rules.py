@@ -20,7 +20,8 @@ def alert_files(objectives: Objectives) -> dict[str, dict[str, Any]]:
 def _file(alert: Alert, objectives: Objectives) -> dict[str, Any]:
     whose = _by_tier(objectives) if alert.page else iter([(alert.severity, OWNER)])
     rules = [_rule(alert, severity, owners) for severity, owners in whose]
-    return {"groups": [{"name": alert.name, "rules": rules}]}
+    # What they read is recorded once a minute.
+    return {"groups": [{"name": alert.name, "interval": "1m", "rules": rules}]}
 
 
 def _by_tier(objectives: Objectives) -> Iterator[tuple[str, str]]:
