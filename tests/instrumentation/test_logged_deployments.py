@@ -58,6 +58,7 @@ def _worked(scene: Scene) -> Iterator[Worked]:
         for run_id in runs.values():
             _wait_for_end(api, run_id)
         _wait_for_words(worker, list(runs.values()))
+        _wait_for_spans(scene, set(runs.values()))
         yield Worked(scene, api, worker, runs, file)
         worker.process.stop()
 
@@ -114,6 +115,17 @@ def _wait_for_words(worker: Logged, runs: list[str]) -> None:
         return set(runs) <= {line["flow_run_id"] for line in last if "task" not in line}
 
     wait_until(said, within=30, what="the runs' last words")
+
+
+def _wait_for_spans(scene: Scene, runs: set[str]) -> None:
+    """Return when the spans of the flow runs have come, which a process sends as it ends."""
+
+    def sent() -> bool:
+        spans = [span.attributes for span in scene.receiver.spans()]
+        flows = [each for each in spans if each.get("prefect.run.type") == "flow"]
+        return runs <= {str(each.get("prefect.flow_run.id")) for each in flows}
+
+    wait_until(sent, within=30, what="the runs' spans")
 
 
 def test_every_line_is_an_object(worked: Worked) -> None:
