@@ -102,7 +102,7 @@ def _outcomes() -> timeseries.Panel:
 def _flows() -> table.Panel:
     failed = f"{runs.within_range('failed|timed_out|crashed')} > 0"
     values = [
-        tables.Value(name, f"{runs.within_range(outcome)} and on ({runs.BY}) {failed}")
+        tables.Value(name, f"{runs.within_range(outcome)} and on ({runs.BY}) {failed}", width=75)
         for name, outcome in _ENDS.items()
     ]
     return (

@@ -69,7 +69,7 @@ def _collectors() -> table.Panel:
             tables.Label("collector", "Collector"),
         ],
         [
-            tables.Value("Age", _AGE, panels.SECONDS, _OLD),
+            tables.Value("Age", _AGE, panels.SECONDS, _OLD, width=90),
             tables.Value("Works", _of_collector("collector_success", "min"), words=works),
             tables.Value("Took", _of_collector("collector_duration_seconds"), panels.SECONDS),
             tables.Value(
