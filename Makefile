@@ -35,7 +35,8 @@ test: setup otel-collector monitoring-tools ## run all tests, two parts at a tim
 	@$(if $(ARGS),.venv/bin/pytest --quiet $(ARGS),result=0; $(side_by_side) || result=1; $(MAKE) --no-print-directory $(timed) || result=1; exit $$result)
 
 # Most of what tests do is wait. A part's output comes at its end; the last part is all that is in no other.
-side_by_side = $(MAKE) --jobs=2 --keep-going --output-sync --no-print-directory $(parts) tests
+# The longest two go first.
+side_by_side = $(MAKE) --jobs=2 --keep-going --output-sync --no-print-directory tests/instrumentation tests $(parts)
 parts = tests/instrumentation tests/exactness tests/exporter
 # How long a flow takes to end is what these are about, so they have the machine to themselves.
 timed = tests/instrumentation/test_collector_faults.py

@@ -12,11 +12,11 @@ from pictures.asking import Answer, Ask, over_http
 from pictures.boards import every_board
 
 # The fixture's time counts for the first test that asks for it.
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 _BOARDS = every_board()
 # The windows of hours and days are recorded every two minutes, and lag by three.
-_WITHIN_SECONDS = 360
+_WITHIN_SECONDS = 600
 
 
 @pytest.fixture(name="sources", scope="module")

@@ -51,7 +51,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.mark.real
 def test_a_second_start_makes_nothing_twice(tmp_path: Path) -> None:
-    """Pools, deployments, schedules and the late run are there once after two starts."""
+    """Pools, deployments, schedules, automation and late run are there once after two starts."""
     with Sandbox() as sandbox:
         server = start_prefect_server(sandbox, auth=AUTH)
         for time in ("first", "second"):
@@ -68,7 +68,8 @@ def test_a_second_start_makes_nothing_twice(tmp_path: Path) -> None:
     names = [each.name for each in DEPLOYMENTS] + ["shop"]
     assert Counter(names) == seen["deployments"]
     assert Counter([UNATTENDED_POOL, WORKED_POOL]) == seen["pools"]
-    assert Counter({"every-minute": 1, "unattended": 1}) == seen["schedules"]
+    assert Counter(each.name for each in DEPLOYMENTS if each.cron) == seen["schedules"]
+    assert Counter(["demo: notice a failure"]) == seen["automations"]
     assert 1 == seen["late"]["unattended"]
 
 
@@ -80,6 +81,7 @@ def _made(client: httpx.Client) -> dict[str, Counter[str]]:
         "deployments": Counter(names.values()),
         "pools": Counter(each["name"] for each in ask(client, "/work_pools/filter")),
         "schedules": Counter(each["name"] for each in deployments for _ in each["schedules"]),
+        "automations": Counter(each["name"] for each in ask(client, "/automations/filter")),
         "late": Counter(
             names[each["deployment_id"]] for each in keyed if each["idempotency_key"] == "late"
         ),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 _BOARDS = every_board()
 # The windows of hours and days are recorded every two minutes, and lag by three.
-_WITHIN_SECONDS = 360
+_WITHIN_SECONDS = 600
 _REASONS: tuple[Reason, ...] = (
     Reason(r"\bprefect_backup_", "the backup does not tell of itself yet"),
     Reason(r"\bprefect_table_", "nobody reads the ages of rows yet"),
