@@ -29,6 +29,16 @@ def ask(client: httpx.Client, path: str, /, **body: object) -> Any:  # noqa: ANN
     return client.post(path, json=body).raise_for_status().json()
 
 
+@stamina.retry(on=_busy, attempts=None, timeout=30.0)
+def change(client: httpx.Client, path: str, /, **body: object) -> None:
+    """Patch what is at *path*; otherwise as `ask`.
+
+    Raises:
+        httpx.HTTPError: The server cannot be reached or refuses.
+    """
+    client.patch(path, json=body).raise_for_status()
+
+
 def api_client(url: str, auth: str | None = None) -> httpx.Client:
     """Return an HTTP client whose paths start below *url*, the API's; the caller closes it.
 

@@ -86,8 +86,8 @@ def test_no_secret_is_seen(whole: Stack, containers: list[Container]) -> None:
 
 
 def _secrets(stack: Stack) -> dict[str, str]:
-    files = (stack.folder / "secrets").iterdir()
-    found = {path.name: path.read_text().strip() for path in files}
+    files = (stack.folder / "secrets").rglob("*")
+    found = {path.name: path.read_text().strip() for path in files if path.is_file()}
     return {name: value for name, value in found.items() if len(value) > 7}
 
 
