@@ -187,7 +187,7 @@ def _durations() -> timeseries.Panel:
         graph.with_target(ranged(quantile, name, exemplars=name == "p99"))
     objective = f"target_flow_deployment:prefect_slo_objective:duration{{{OF_DEPLOYMENT}}}"
     graph.with_target(ranged(f"min({owned(objective)})", "objective"))
-    graph.max_data_points(100).interval("5m").span_nulls(True)  # noqa: FBT003  the SDK's signature
+    graph.max_data_points(100).interval("5m").span_nulls(True)
     return panels.colored(graph, {**palette.QUANTILES, "objective": palette.GREY})
 
 

@@ -25,9 +25,9 @@ def boards() -> build.DashboardLink:
         build.DashboardLink("Boards")
         .type(model.DashboardLinkType.DASHBOARDS)
         .tags([TAG])
-        .as_dropdown(True)  # noqa: FBT003  the SDK's signature
-        .include_vars(True)  # noqa: FBT003  as above
-        .keep_time(True)  # noqa: FBT003  as above
+        .as_dropdown(True)
+        .include_vars(True)
+        .keep_time(True)
     )
 
 

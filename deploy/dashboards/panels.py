@@ -136,8 +136,8 @@ def timeline(
         .datasource(PROMETHEUS)
         .mappings([mapping(words)])
         .show_value(kinds.VisibilityMode.AUTO)
-        .merge_values(True)  # noqa: FBT003  the SDK's signature
-        .legend(_legend().show_legend(False))  # noqa: FBT003  as above
+        .merge_values(True)
+        .legend(_legend().show_legend(False))
         .no_value("no data")
         .span(24)
         .height(6)
@@ -151,9 +151,9 @@ def log_lines(title: str, description: str) -> logs.Panel:
         .title(title)
         .description(description)
         .datasource(LOKI)
-        .show_time(True)  # noqa: FBT003  the SDK's signature
-        .wrap_log_message(True)  # noqa: FBT003  as above
-        .enable_log_details(True)  # noqa: FBT003  as above
+        .show_time(True)
+        .wrap_log_message(True)
+        .enable_log_details(True)
         .sort_order(kinds.LogsSortOrder.DESCENDING)
         .span(24)
         .height(10)
@@ -168,7 +168,7 @@ def spread(title: str, description: str, unit: str) -> heatmap.Panel:
         .description(description)
         .unit(COUNT)
         .datasource(PROMETHEUS)
-        .calculate(False)  # noqa: FBT003  Prometheus' buckets are used as they are
+        .calculate(False)
         .color(heatmap.HeatmapColorOptions().scheme("Cividis").steps(32))
         .y_axis(heatmap.YAxisConfig().unit(unit))
         .exemplars_color(palette.VERMILION)
@@ -238,5 +238,5 @@ def _legend() -> common.VizLegendOptions:
         common.VizLegendOptions()
         .display_mode(kinds.LegendDisplayMode.LIST)
         .placement(kinds.LegendPlacement.BOTTOM)
-        .show_legend(True)  # noqa: FBT003  the SDK's signature
+        .show_legend(True)
     )

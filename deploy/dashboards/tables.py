@@ -88,7 +88,7 @@ def table_panel(
 
 
 def _descending(title: str) -> common.TableSortByFieldState:
-    return common.TableSortByFieldState().display_name(title).desc(True)  # noqa: FBT003  the SDK's signature
+    return common.TableSortByFieldState().display_name(title).desc(True)
 
 
 def _columns(labels: Sequence[Label], values: Sequence[Value]) -> model.DataTransformerConfig:

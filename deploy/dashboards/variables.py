@@ -84,9 +84,9 @@ def chosen(name: str, label: str, query: str, *, everything: bool = True) -> bui
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         # Also where one value is meant: only then does Grafana escape it for a regular expression.
-        .multi(True)  # noqa: FBT003  the SDK's signature
+        .multi(True)
     )
     if not everything:
         return variable
     first = model.VariableOption(text="All", value="$__all", selected=True)
-    return variable.include_all(True).all_value(".*").current(first)  # noqa: FBT003  as above
+    return variable.include_all(True).all_value(".*").current(first)
