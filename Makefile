@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup secrets doctor demo generate pictures test test-stack contract lint fmt type bench sbom otel-collector monitoring-tools clean uninstall
+.PHONY: help setup secrets doctor restore rolling-update demo generate pictures test test-stack contract lint fmt type bench sbom otel-collector monitoring-tools clean uninstall
 
 # Passed on by demo, test and bench, for example: make demo ARGS="--for 60s"
 ARGS ?=
@@ -19,6 +19,12 @@ secrets: ## make the secrets of the Compose stack, and .env
 doctor: ## say what keeps the Compose stack from starting, or what is wrong with it
 	@scripts/doctor
 
+restore: ## bring a backup back into the Compose stack; ARGS="--help"
+	@scripts/restore $(ARGS)
+
+rolling-update: ## bring the bundled Prefect to the version in docker-compose.yml without downtime; ARGS="--help"
+	@scripts/rolling-update $(ARGS)
+
 demo: setup ## run a whole Prefect installation with metrics until Ctrl-C; ARGS="--for 60s"
 	@PYTHONPATH=examples .venv/bin/python -m demo $(ARGS)
 
@@ -37,7 +43,7 @@ test: setup otel-collector monitoring-tools ## run all tests, two parts at a tim
 # Most of what tests do is wait. A part's output comes at its end; the last part is all that is in no other.
 # The longest two go first.
 side_by_side = $(MAKE) --jobs=2 --keep-going --output-sync --no-print-directory tests/instrumentation tests $(parts)
-parts = tests/instrumentation tests/exactness tests/exporter
+parts = tests/instrumentation tests/backup tests/exactness tests/exporter
 # How long a flow takes to end is what these are about, so they have the machine to themselves.
 timed = tests/instrumentation/test_collector_faults.py
 .PHONY: tests $(parts) $(timed)

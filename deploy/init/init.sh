@@ -1,14 +1,16 @@
 #!/bin/sh
 # Make the volumes ready, each time the stack starts: every one gets the owner that the containers run as, `targets` says
-# which Prefect is watched, and `probe` holds a program for health checks of images that have none.
+# which Prefect is watched and which database of the stack's own is backed up, and `probe` holds a program for health
+# checks of images that have none.
 #
 # Watched is what PREFECT_API_URL names, else the bundled server where its profile is on (probe/.server says so) or it
 # still runs, else the server on this host.
 #
 #     init.sh [VOLUMES [SECRETS]]
 #
-# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, PREFECT_PORT, BIND_ADDRESS. It runs as root with CAP_CHOWN alone, so it may
-# write only where root is the owner: it takes a folder, writes, and gives it away.
+# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, PREFECT_PORT, BIND_ADDRESS; where docker-compose.external-postgres.yml
+# is on, POSTGRES_ADDRESS and POSTGRES_USER_SUFFIX. It runs as root with CAP_CHOWN alone, so it may write only where root is
+# the owner: it takes a folder, writes, and gives it away.
 set -eu
 
 volumes=${1:-/volumes}
@@ -29,6 +31,9 @@ main() {
     probe
     chown "$(id -u):$(id -g)" "$volumes/targets"
     targets "$url"
+    database prefect_backup | replace backup_database
+    restored_database | replace restore_database
+    encryption_key
     for volume in "$volumes"/*; do
         [ "$volume" = "$volumes/probe" ] || chown "$STACK_UID:$STACK_GID" "$volume"
     done
@@ -79,6 +84,30 @@ targets() {
     } | replace exporter.yaml
     echo "[{\"targets\": [\"$(health_of "$1")\"], \"labels\": {\"target\": \"default\"}}]" | replace blackbox.json
     echo "watched: $1"
+}
+
+# The address of the bundled server's database for a role, whatever else is watched. Its password is a secret of who uses it.
+database() {
+    [ -z "$server" ] ||
+        echo "postgresql://$1${POSTGRES_USER_SUFFIX:-}@${POSTGRES_ADDRESS:-postgres:5432/prefect}"
+}
+
+# A backup of another database is not for the bundled one.
+restored_database() {
+    if [ ! -s "$secrets/backup_database_url" ]; then
+        database prefect_owner
+    elif [ -n "$server" ]; then
+        echo "backup_database_url names another database than the bundled one: a restore needs its owner's address in secrets/restore_database_url" >&2
+    fi
+}
+
+# Which key encrypted the blocks that are backed up: yours, of a server of your own, or the bundled server's.
+encryption_key() {
+    key=/run/secrets/backup_encryption_key
+    [ -z "$server" ] || [ -s "$secrets/backup_encryption_key" ] || key=/run/secrets/prefect_encryption_key
+    rm -f "$volumes/targets/encryption_key.new"
+    ln -s "$key" "$volumes/targets/encryption_key.new"
+    mv "$volumes/targets/encryption_key.new" "$volumes/targets/encryption_key"
 }
 
 # Whole or not at all: their readers look every few seconds.
