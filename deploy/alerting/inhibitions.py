@@ -37,6 +37,7 @@ _TARGET = 'target=~".+"'
 _FLOW = 'flow=~".+"'
 _POOL = 'work_pool=~".+"'
 _LIMIT = 'limit=~".+"'
+_BACKUP_KIND = 'kind=~".+"'
 _LATE = _named("PrefectFlowRunsLate", "PrefectStartDelayHigh")
 _OF_DEPLOYMENT = ("target", "flow", "deployment")
 _OF_POOL = ("target", "work_pool")
@@ -79,6 +80,15 @@ INHIBITIONS = (
             _TARGET,
         ),
         target=(_EXPORTERS,),
+        equal=("target",),
+    ),
+    Inhibition(
+        "server or database down: so a backup of it fails",
+        source=(
+            _named("PrefectServerDown", "PrefectServerNotReady", "PrefectPostgresDown"),
+            _TARGET,
+        ),
+        target=(_named("PrefectBackupFailed"), _NO_PAGE, 'kind=~"database|objects"'),
         equal=("target",),
     ),
     Inhibition(
@@ -134,6 +144,12 @@ INHIBITIONS = (
         source=('severity="critical"', _LIMIT),
         target=(_LESSER, _LIMIT),
         equal=("target", "kind", "limit"),
+    ),
+    Inhibition(
+        "critical over less, of one kind of backup",
+        source=('severity="critical"', 'component="backup"', _BACKUP_KIND),
+        target=(_LESSER, 'component="backup"', _BACKUP_KIND),
+        equal=("target", "kind"),
     ),
     Inhibition(
         "no workers: what is due in the pool waits",

@@ -25,9 +25,11 @@ def board() -> Board:
         title="Backups",
         description="What would be left after a loss, and whether it has been restored.",
         rows=[
-            Row("", [_oldest(), _last(), _verified(), _size_now()]),
+            Row("", [_oldest(), _last(), _verified(), _next()]),
             Row("", [_kinds()]),
-            Row("", [_ages(), _runs(), _sizes(), _change(), _durations(), _archive()]),
+            Row("", [_ages(), _runs(), _sizes(), _change(), _durations(), _errors()]),
+            Row("Can it be restored?", [_drills(), _checks(), _drill_durations(), _snapshots()]),
+            Row("Where it is kept", [_store(), _archive()]),
         ],
     )
 
@@ -79,12 +81,13 @@ def _verified() -> stat.Panel:
     )
 
 
-def _size_now() -> stat.Panel:
+def _next() -> stat.Panel:
+    due = f'prefect_backup_next_run_timestamp_seconds{{{OF_TARGET}, action="backup"}}'
     return panels.stat_panel(
-        "Size of the last backups",
-        "Bytes of the newest backup of each kind, together.",
-        panels.BYTES,
-    ).with_target(instant(f"sum({_gauge('last_size_bytes')})"))
+        "Next backup",
+        "In how long the next backup begins. Less than nothing: it did not begin.",
+        panels.SECONDS,
+    ).with_target(instant(f"min({due}) - time()"))
 
 
 def _kinds() -> table.Panel:
@@ -100,6 +103,10 @@ def _kinds() -> table.Panel:
             tables.Value("Restored", _age("last_restore_verified"), panels.SECONDS, _UNVERIFIED),
             tables.Value("Size", _gauge("last_size_bytes"), panels.BYTES),
             tables.Value("Took", _gauge("last_duration_seconds"), panels.SECONDS),
+            tables.Value("Kept", _gauge("snapshots"), panels.COUNT),
+            tables.Value(
+                "Last check", _gauge("last_check_success", "min"), words=panels.mapping(_RESULT)
+            ),
         ],
     ).height(6)
 
@@ -114,11 +121,15 @@ def _ages() -> timeseries.Panel:
 
 
 def _runs() -> statetimeline.Panel:
+    return _results(
+        "Result of the last run", "Of each kind; it holds until the next run.", "last_run_success"
+    )
+
+
+def _results(title: str, description: str, what: str) -> statetimeline.Panel:
     return (
-        panels.timeline(
-            "Result of the last run", "Of each kind; it holds until the next run.", _RESULT
-        )
-        .with_target(ranged(_gauge("last_run_success", "min"), _NAME))
+        panels.timeline(title, description, _RESULT)
+        .with_target(ranged(_gauge(what, "min"), _NAME))
         .span(12)
         .height(8)
     )
@@ -147,6 +158,54 @@ def _durations() -> timeseries.Panel:
     return panels.graph(
         "Duration", "How long the newest backup of each kind took.", panels.SECONDS
     ).with_target(ranged(_gauge("last_duration_seconds"), _NAME))
+
+
+def _errors() -> timeseries.Panel:
+    panel = panels.bars("Errors", "Jobs that failed, by what was done, of what, and why.")
+    errors = each_interval(f"prefect_backup_errors_total{{{OF_TARGET}}}")
+    failed = f"round(sum by (action, kind, reason) ({errors})) > 0"
+    return panel.with_target(ranged(failed, "{{action}} {{kind}}: {{reason}}"))
+
+
+def _drills() -> statetimeline.Panel:
+    return _results(
+        "Result of the last restore drill",
+        "Whether the newest backup could be restored and used, each time that was tried.",
+        "last_restore_success",
+    )
+
+
+def _checks() -> statetimeline.Panel:
+    return _results(
+        "Result of the last check",
+        "Whether the store was whole, as far as each check has read it.",
+        "last_check_success",
+    )
+
+
+def _drill_durations() -> timeseries.Panel:
+    return panels.graph(
+        "Time to restore",
+        "How long the last restore drill took: about what a restore takes when it has to be.",
+        panels.SECONDS,
+    ).with_target(ranged(_gauge("last_restore_duration_seconds"), _NAME))
+
+
+def _snapshots() -> timeseries.Panel:
+    return panels.graph(
+        "Backups kept",
+        "How many of each kind the store holds. It levels off where as many go as come.",
+        panels.COUNT,
+    ).with_target(ranged(_gauge("snapshots"), _NAME))
+
+
+def _store() -> timeseries.Panel:
+    stored = f"max by (target, repository) (prefect_backup_repository_size_bytes{{{OF_TARGET}}})"
+    return panels.graph(
+        "Size of the store",
+        "Bytes that all backups take together, after compression: what they share is there once.",
+        panels.BYTES,
+    ).with_target(ranged(stored, "{{target}} {{repository}}"))
 
 
 def _archive() -> timeseries.Panel:
