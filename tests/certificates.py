@@ -25,7 +25,7 @@ _USAGE = x509.KeyUsage(
 
 
 def certificate(folder: Path, name: str = "exporter") -> tuple[Path, Path]:
-    """Write a self-signed certificate of 127.0.0.1, good for an hour, and its key.
+    """Write a self-signed certificate of 127.0.0.1 and of *name*, good for an hour, and its key.
 
     Returns:
         The paths of the certificate and of the key, both PEM.
@@ -33,7 +33,9 @@ def certificate(folder: Path, name: str = "exporter") -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     public = key.public_key()
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    address = x509.SubjectAlternativeName(
+        [x509.IPAddress(IPv4Address("127.0.0.1")), x509.DNSName(name)]
+    )
     now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder()

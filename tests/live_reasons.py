@@ -26,9 +26,9 @@ REASONS: tuple[Reason, ...] = (
     Reason(r"\btraces_span_metrics_", _STACK),
     Reason(r"\bprefect_sdk_", _STACK),
     Reason(r"\bkpi:(records_processed|rejected_share)\b", _STACK),
-    Reason(r"\bprefect_table_", "nobody looks into Prefect's tables yet"),
+    Reason(r"\bprefect_table_", _STACK),
     Reason(r'"prefect-server"|target:prefect_server_replicas:|"prefect-api-probe"', _STACK),
-    Reason(r"\bprefect_backup_", "the backup does not tell of itself yet"),
+    Reason(r"\bprefect_backup_", _STACK),
     Reason(r"\bprefect_exporter_terminal_spans_total\b", "off unless it is asked for"),
     Reason(
         r"\bprometheus_tsdb_wal_storage_size_bytes\b",

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from bench.backup import measure_backup
 from bench.dashboards import measure_dashboards
 from bench.day import measure_day
 from bench.day_runs import Pace
+from bench.disk import measure_disk
 from bench.latency import measure_latency
 from bench.ledger_size import measure_ledger
 from bench.log_records import measure_logging
@@ -26,6 +28,7 @@ from bench.report import Results, show
 from bench.series import measure_many_series
 from bench.site import POLL_SECONDS, Shape, Site, site
 from bench.tracing import measure_tracing
+from bench.tuning import Tuning, measure_tuning
 from bench.workspace import LARGE, SMALL, measure_workspace
 from demo.postgres import start_postgres
 from demo.processes import NotReadyError
@@ -33,7 +36,7 @@ from demo.sandbox import Sandbox
 from prefect_exporter.settings import PREFIX
 
 _USUAL = ("polling", "latency", "series", "ledger", "tracing", "logging")
-_PARTS = (*_USUAL, "workspace", "day", "dashboards")
+_PARTS = (*_USUAL, "workspace", "day", "dashboards", "tuning", "disk", "backup")
 _FLOW_RUNS_A_DAY = 1_000_000
 
 
@@ -68,12 +71,8 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
                 shape = Shape(flow_runs=size, tasks=arguments.tasks, a_second=arguments.rate)
                 with site(sandbox, postgres, shape) as place:
                     _measure_site(place, arguments, results, last=size == arguments.sizes[-1])
-    if "workspace" in arguments.parts:
-        plan = LARGE if LARGE.flow_runs in arguments.sizes else SMALL
-        with Sandbox() as sandbox:
-            _say(f"Workspace of {plan.scale.deployments:,} deployments: filling a server ...")
-            with site(sandbox, start_postgres(sandbox), plan.shape) as place:
-                results.workspace = measure_workspace(place, plan, _say)
+    if {"workspace", "tuning", "disk", "backup"} & set(arguments.parts):
+        _measure_server(arguments, results)
     if "ledger" in arguments.parts:
         _say(f"Ledger: simulating {arguments.completions:,} completions a day ...")
         with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
@@ -95,6 +94,27 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
         _say(f"Day: simulating {pace.hours:g} hours of {pace.flow_runs:,} flow runs a day ...")
         with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
             results.day = measure_day(Path(folder), pace, _say, **_exporter_settings())
+
+
+def _measure_server(arguments: argparse.Namespace, results: Results) -> None:
+    if "workspace" in arguments.parts:
+        plan = LARGE if LARGE.flow_runs in arguments.sizes else SMALL
+        with Sandbox() as sandbox:
+            _say(f"Workspace of {plan.scale.deployments:,} deployments: filling a server ...")
+            with site(sandbox, start_postgres(sandbox), plan.shape) as place:
+                results.workspace = measure_workspace(place, plan, _say)
+    if "tuning" in arguments.parts:
+        _say(f"Tuning: {arguments.history:,} flow runs of history ...")
+        results.tuning = Tuning(arguments.history)
+        measure_tuning(results.tuning, arguments.rounds, _say)
+    if "disk" in arguments.parts:
+        results.disk = measure_disk(arguments.history, _say)
+    if "backup" in arguments.parts:
+        shape = Shape(flow_runs=arguments.sizes[-1], tasks=arguments.tasks)
+        with Sandbox() as sandbox:
+            _say(f"Backup of {shape.flow_runs:,} flow runs: filling a server ...")
+            with site(sandbox, start_postgres(sandbox), shape) as place:
+                results.backup = measure_backup(place, arguments.rounds, _say)
 
 
 def _exporter_settings() -> dict[str, str]:
@@ -128,7 +148,7 @@ def _arguments() -> argparse.Namespace:
         "--parts",
         type=_parts,
         default=",".join(_USUAL),
-        help="what to measure: %(default)s; workspace; day; dashboards",
+        help="what to measure: %(default)s; workspace; day; dashboards; tuning; disk; backup",
     )
     add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
     add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
@@ -141,7 +161,8 @@ def _arguments() -> argparse.Namespace:
     add("--records", type=_number, default="10k", help="logged by each process: %(default)s")
     add("--runs", type=int, default=200, help="at once, for their memory: %(default)s")
     add("--series", type=_number, default="10k", help="behind the dashboards: %(default)s")
-    add("--rounds", type=int, default=5, help="of tracing, logging, dashboards: %(default)s")
+    add("--rounds", type=int, default=5, help="of most of the others: %(default)s")
+    add("--history", type=_number, default="10k", help="flow runs of tuning, disk: %(default)s")
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")
     add("--hours", type=float, default=26.0, help="of the simulated day: %(default)s")
     add("--from-hour", type=float, default=0.0, help="where that day begins: %(default)s")

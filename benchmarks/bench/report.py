@@ -9,8 +9,10 @@ from operator import attrgetter
 from rich.console import Console
 from rich.table import Table
 
+from bench.backup import Backups, backup_table
 from bench.dashboards import Dashboards, dashboards_table
 from bench.day import Day
+from bench.disk import Disk, disk_table
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
 from bench.log_records import Logging
@@ -22,6 +24,7 @@ from bench.series import ManySeries
 from bench.tables import filled, mib, new_table, spread_text, us
 from bench.traced_tasks import Loop
 from bench.tracing import Tracing
+from bench.tuning import Tuning, tuning_tables
 from bench.work import Costs
 from bench.workspace import Workspace
 
@@ -44,6 +47,9 @@ class Results:
     tracing: Tracing | None = None
     logging: Logging | None = None
     dashboards: Dashboards | None = None
+    backup: Backups | None = None
+    tuning: Tuning | None = None
+    disk: Disk | None = None
 
 
 def show(results: Results) -> None:
@@ -63,6 +69,9 @@ def show(results: Results) -> None:
         *_tracing(results.tracing),
         *logging_tables(results.logging),
         dashboards_table(results.dashboards),
+        backup_table(results.backup),
+        *tuning_tables(results.tuning),
+        disk_table(results.disk),
     )
     for table in tables:
         if table is not None:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.real
 _NOBODY = Teams.model_validate({"default": "platform", "teams": {"platform": {}}})
 
 _ETL = "flow=etl deployment=nightly"
+_DATABASE = "component=backup kind=database"
 
 
 _FOLLOWS = (
@@ -33,6 +34,17 @@ _FOLLOWS = (
     ("PrefectServerDown severity=critical", "PrefectServerNotReady component=server"),
     ("PrefectPostgresDown severity=critical", "PrefectServerDown component=server"),
     ("PrefectRedisDown severity=critical", f"PrefectDeploymentStale {_ETL}"),
+    ("PrefectPostgresDown severity=critical", f"PrefectBackupFailed {_DATABASE}"),
+    ("PrefectServerDown severity=critical", "PrefectBackupFailed component=backup kind=objects"),
+    (f"PrefectBackupStale severity=critical {_DATABASE}", f"PrefectBackupFailed {_DATABASE}"),
+    (
+        f"PrefectBackupRestoreFailed severity=critical {_DATABASE}",
+        f"PrefectBackupNotVerified {_DATABASE}",
+    ),
+    (
+        f"PrefectBackupRepositoryDamaged severity=critical {_DATABASE}",
+        f"PrefectBackupNotChecked {_DATABASE}",
+    ),
     ("PrefectExporterDown severity=critical", f"PrefectDeploymentStale {_ETL}"),
     ("PrefectExporterUnauthorized", "PrefectExporterCollectorFailing component=telemetry"),
     (f"PrefectErrorBudgetBurnFast severity=critical {_ETL}", f"PrefectDeploymentStale {_ETL}"),
@@ -111,6 +123,19 @@ def test_cause_silences_nothing_elsewhere(manager: Alertmanager, source: str, ot
         (
             "PrefectServerDown severity=critical",
             "PrefectBackupStale component=backup severity=critical",
+        ),
+        # Whatever else is down, this one is about what nobody can make good.
+        (
+            "PrefectPostgresDown severity=critical",
+            f"PrefectBackupStale severity=critical {_DATABASE}",
+        ),
+        (
+            "PrefectPostgresDown severity=critical",
+            "PrefectBackupFailed component=backup kind=volumes",
+        ),
+        (
+            f"PrefectBackupStale severity=critical {_DATABASE}",
+            "PrefectBackupFailed component=backup kind=objects",
         ),
         ("PrefectServerDown severity=critical", "PrefectTlsCertificateExpires component=server"),
         ("PrefectServerDown severity=critical", "PrometheusTargetDown component=telemetry"),

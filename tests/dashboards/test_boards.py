@@ -21,27 +21,15 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import dashboards
+from backup_metrics import backup_metrics
 from dashboards.__main__ import FOLDER
 from dashboards.palette import OUTCOMES
 from dashboards.written import as_json
 from pictures.boards import queries
+from queried_metrics import queried_metrics
 
 ROOT = Path(__file__).parents[2]
 BOARDS = {board.uid: json.loads(as_json(board)) for board in dashboards.all_boards()}
-# Metrics that a board shows and nothing makes yet.
-PENDING = dict.fromkeys(
-    (
-        "prefect_backup_last_duration_seconds",
-        "prefect_backup_last_restore_verified_timestamp_seconds",
-        "prefect_backup_last_run_success",
-        "prefect_backup_last_size_bytes",
-        "prefect_backup_last_success_timestamp_seconds",
-    ),
-    "the backup job is not there yet",
-) | dict.fromkeys(
-    ("prefect_table_oldest_row_age_seconds", "prefect_table_retention_seconds"),
-    "PostgreSQL is not asked for them yet",
-)
 # What Grafana's sources read and the SDK's models leave out: fields of marks, searches in Jaeger.
 UNMODELLED = re.compile(
     r"^/annotations/list/\d+/(titleFormat|textFormat|useValueForTime)$"
@@ -90,9 +78,12 @@ def lost(part: object, again: object, path: str = "") -> Iterator[str]:
 
 @functools.cache
 def known_metrics() -> set[str]:
-    """Return what the exporter and flows have, by the tables that are held against their code."""
+    """Return what the exporter, flows, the backup and our questions to PostgreSQL have.
+
+    The first two by tables that are held against their code.
+    """
     row = re.compile(r"^\| `(prefect_\w+)` \| (\w+) \|", re.MULTILINE)
-    found: set[str] = set()
+    found = queried_metrics() | backup_metrics()
     for page in ("metrics.md", "meters.md"):
         for name, kind in row.findall((ROOT / "docs" / page).read_text()):
             suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
@@ -307,18 +298,10 @@ def test_links_lead_to_boards(uid: str) -> None:
 
 @each_board
 def test_metrics_exist(uid: str) -> None:
-    """A panel shows what the code counts or a rule records, or what is listed as still to come."""
-    there = known_metrics() | recorded_metrics() | set(PENDING)
+    """A panel shows what the code counts or a rule records."""
+    there = known_metrics() | recorded_metrics()
     for asking, expr in promql(uid):
         assert metrics_in(expr) <= there, asking
-
-
-def test_what_is_pending_is_still_to_come() -> None:
-    """What the code has by now is not listed any more, and what no board shows is not either."""
-    shown = {name for uid in BOARDS for _, expr in promql(uid) for name in metrics_in(expr)}
-
-    assert set() == set(PENDING) & known_metrics()
-    assert set() == set(PENDING) - shown
 
 
 @each_board

@@ -325,7 +325,7 @@ def run(*arguments: str | Path) -> str:
         env=os.environ | {"PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
 

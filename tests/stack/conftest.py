@@ -16,7 +16,21 @@ from stack.host import Host, host_beside
 from stack.installing import installed
 
 # Of a stack's life one part tells after the other; what ends it comes last, what needs none first.
-_STORY = ("beside", "whole", "links", "dashboards", "hardening", "alerting", "crashes", "history")
+_STORY = (
+    "databases",
+    "pitr",
+    "faults",
+    "beside",
+    "whole",
+    "backup",
+    "links",
+    "dashboards",
+    "hardening",
+    "alerting",
+    "crashes",
+    "restore",
+    "history",
+)
 
 _MINUTES = 15
 

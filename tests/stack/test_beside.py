@@ -70,3 +70,15 @@ def test_failed_trace_and_its_lines_are_kept(mended: Stack, *, full: bool) -> No
     found = eventually(lambda: spans(mended, trace_id), what=f"trace {trace_id} in Jaeger")
 
     assert "flow failing" in {span["name"] for span in found}
+
+
+def test_database_that_nobody_named_is_said_to_be_left_out(mended: Stack) -> None:
+    """Objects and volumes are kept beside a server; that its database is not, the metric says."""
+    # Alertmanager writes what it knows every quarter of an hour, and when it ends.
+    mended.compose("restart", "alertmanager")
+    mended.compose("exec", "--no-TTY", "backup", "prefect-backup", "run", "--wait")
+
+    arrives(mended, 'prefect_backup_configured{kind="database"} == 0')
+    for kind in ("objects", "volumes"):
+        arrives(mended, f'prefect_backup_last_run_success{{kind="{kind}"}} == 1')
+    assert [] == query(mended, 'prefect_backup_last_run_success{kind="database"}')

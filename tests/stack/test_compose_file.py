@@ -26,11 +26,15 @@ _COMBINATIONS = [
 def _configured(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A stack that is never started."""
     folder = tmp_path_factory.mktemp("configured")
-    make_secrets(folder, OPENSEARCH_URL="https://search.example.com:9200")
+    make_secrets(
+        folder,
+        OPENSEARCH_URL="https://search.example.com:9200",
+        EXTERNAL_POSTGRES_HOST="db.example.com",
+    )
     return Stack(name="configured", folder=folder, ports={})
 
 
-@pytest.mark.parametrize("override", ["", "tls", "opensearch"])
+@pytest.mark.parametrize("override", ["", "tls", "opensearch", "external-postgres", "pgbouncer"])
 @pytest.mark.parametrize("profiles", _COMBINATIONS, ids=lambda names: "+".join(names) or "default")
 def test_file_is_clean(configured: Stack, profiles: Sequence[str], override: str) -> None:
     """Compose reads every combination without an error and without a warning."""
@@ -65,12 +69,13 @@ def test_every_image_is_pinned(configured: Stack) -> None:
 
 
 def test_overrides_pin_what_the_file_pins(configured: Stack) -> None:
-    """HAProxy and Jaeger stand in overrides too, as anchors do not cross files: in one version."""
-    files = [ROOT / f"docker-compose.{name}.yml" for name in ("tls", "opensearch")]
+    """What stands in overrides too, as anchors do not cross files, has one version."""
+    files = [ROOT / f"docker-compose.{name}.yml" for name in ("tls", "opensearch", "pgbouncer")]
     stack = replace(configured.having(*PROFILES), overrides=files)
 
-    services = json.loads(stack.compose("config", "--format=json"))["services"]
+    document = json.loads(stack.compose("config", "--format=json"))
 
-    images = {name: service["image"] for name, service in services.items()}
+    images = {name: service["image"] for name, service in document["services"].items()}
+    assert images["pgbouncer"] == document["x-images"]["pgbouncer"]
     assert images["prefect-proxy"] == images["tls"]
     assert images["jaeger"].split(":")[1] == images["jaeger-index-cleaner"].split(":")[1]

@@ -20,8 +20,7 @@ _BOARDS = every_board()
 # The windows of hours and days are recorded every two minutes, and lag by three.
 _WITHIN_SECONDS = 600
 _REASONS: tuple[Reason, ...] = (
-    Reason(r"\bprefect_backup_", "the backup does not tell of itself yet"),
-    Reason(r"\bprefect_table_", "nobody reads the ages of rows yet"),
+    Reason(r"\bprefect_backup_errors_total\b", "no backup failed", always=False),
     Reason(
         r"/ annotation (Prefect version|Deployment) /",
         "marks a change, and the stack has just been started",

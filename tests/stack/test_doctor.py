@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ case $asked in
     *com.docker.compose.service=*) name=service-${asked##*service=} ;;
     *prefect-exporter*) name=check-config ;;
     *compose*exec*prometheus*) name=targets ;;
+    *compose*exec*backup*) name=backups ;;
     *"df -P"*) name=df ;;
     *wget*/version) name=asked-version ;;
     *wget*) name=asked ;;
@@ -51,6 +53,9 @@ services:
     volumes:
       - type: bind
         source: {folder}/secrets/alerts
+  backup:
+    environment:
+      PREFECT_BACKUP_REPOSITORY: {repository}
   container-logs:
     volumes:
       - type: bind
@@ -71,6 +76,9 @@ services:
 networks:
   edge:
     name: made-up_edge
+volumes:
+  backups:
+    name: made-up_backups{options}
 secrets:
   grafana_admin_password:
     name: made-up_grafana_admin_password
@@ -97,6 +105,8 @@ class Machine:
     url: str = "http://host.docker.internal:4200/api"
     port: int = 1
     docker: bool = True
+    repository: str = "s3:https://s3.example.com/backups"
+    volume_options: str = ""
 
     def __post_init__(self) -> None:
         """Make what a clone has after `make secrets`."""
@@ -129,7 +139,13 @@ class Machine:
         programs = self.folder / "bin"
         root = self.answers["info"].partition("|")[0]
         config = _CONFIG.format(
-            folder=self.folder, uid=os.getuid(), url=self.url, port=self.port, root=root
+            folder=self.folder,
+            uid=os.getuid(),
+            url=self.url,
+            port=self.port,
+            root=root,
+            repository=self.repository,
+            options=self.volume_options,
         )
         for name, text in ({"compose-config": config} | self.answers).items():
             (programs / "answers" / name).write_text(text)
@@ -306,7 +322,13 @@ def test_port_of_a_container_names_it_and_ours_are_no_problem(machine: Machine) 
 def test_little_memory_and_another_root_are_told(machine: Machine) -> None:
     """What Docker says of itself is held against what the stack needs."""
     config = _CONFIG.format(
-        folder=machine.folder, uid=os.getuid(), url=machine.url, port=1, root="/var/lib/docker"
+        folder=machine.folder,
+        uid=os.getuid(),
+        url=machine.url,
+        port=1,
+        root="/var/lib/docker",
+        repository=machine.repository,
+        options="",
     )
     machine.answers |= {"info": "/|1073741824\n", "compose-config": config}
 
@@ -436,3 +458,59 @@ def test_real_docker_tells_of_a_server_on_loopback_alone(tmp_path: Path) -> None
     assert 1 == len(told)
     assert f"the server listens on 127.0.0.1:{port} alone" in told[0]
     assert "" == done.stderr
+
+
+def test_failed_backups_are_told_by_kind(machine: Machine) -> None:
+    """A failed run, drill or check and an old success have a line each; what went well has none."""
+    old = time.time() - 40.5 * 3600
+    machine.answers |= {
+        "service-backup": "made-up-backup-1",
+        "backups": "# HELP prefect_backup_last_run_success x\n"
+        + _told("last_run_success", database=0, objects=1)
+        + _told("last_restore_success", database=0)
+        + _told("last_check_success", volumes=0)
+        + _told("last_success_timestamp_seconds", database=old, objects=time.time(), volumes=0),
+    }
+
+    lines = machine.problems()
+
+    assert [
+        "backup: the last database backup failed.",
+        "backup: the last database backup could not be restored as a test.",
+        "backup: the last check of the store of volumes backups failed.",
+        "backup: the last good database backup is 40 hours old.",
+    ] == [line.partition(" See docker compose logs backup")[0] for line in lines]
+    assert ["run", "drill", "check", "run"] == [
+        line.rpartition("prefect-backup ")[2].rstrip(".") for line in lines
+    ]
+
+
+def _told(metric: str, **kinds: float) -> str:
+    """Return what the backup answers, as Prometheus' client writes it."""
+    lines = (f'prefect_backup_{metric}{{kind="{k}",target="a"}} {v}\n' for k, v in kinds.items())
+    return "".join(lines)
+
+
+def test_database_that_is_not_backed_up_is_said(machine: Machine) -> None:
+    """Beside a server whose database nobody has named, nothing is wrong, and one line says it."""
+    machine.answers |= {
+        "service-backup": "made-up-backup-1",
+        "backups": _told("configured", database=0, objects=1),
+    }
+
+    done = machine.ask()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "secrets/backup_database_url" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("repository", ['""', "/var/lib/prefect-backup/repository"])
+def test_copy_on_this_machine_alone_is_said(machine: Machine, repository: str) -> None:
+    """Backups beside the database go when its disk goes; a volume elsewhere stays."""
+    machine.repository = repository
+    done = machine.ask()
+    machine.volume_options = "\n    driver_opts:\n      type: nfs"
+
+    assert done.returncode == 0
+    assert "Backups are a copy on this machine only" in done.stdout.splitlines()[-1]
+    assert [] == machine.problems()

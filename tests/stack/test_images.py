@@ -21,7 +21,8 @@ pytestmark = pytest.mark.stack
 
 VERSION = os.environ.get("STACK_VERSION", "0.1.0")
 IMAGES = ("exporter", "worker", "backup")
-FOLDERS = {"exporter": "/opt/prefect-exporter", "worker": "/opt/flows"}
+FOLDERS = {"exporter": "/opt/prefect-exporter", "worker": "/opt/flows", "backup": "/opt/backup"}
+STATES = {"exporter": ["/var/lib/prefect-exporter"], "backup": ["/var/lib/prefect-backup"]}
 STRANGER = "54321:54321"
 HARDENED = (
     f"--user={STRANGER}",
@@ -35,6 +36,10 @@ HARDENED = (
 EXPORTER = (
     "--env=PREFECT_API_URL=http://127.0.0.1:1/api",
     "--env=PREFECT_EXPORTER_STATE_PATH=/tmp/ledger.sqlite",
+)
+BACKUP = (
+    "--env=PREFECT_BACKUP_STATE_DIR=/tmp/state",
+    "--env=PREFECT_BACKUP_SCRATCH_DIR=/tmp/scratch",
 )
 LABELS = {
     f"org.opencontainers.image.{name}"
@@ -128,8 +133,9 @@ def test_packages_are_those_of_the_lock(name: str, say: Callable[[str], None]) -
     found = distributions(name)
 
     assert {each: locked().get(each) for each in found} == found
-    others = {"exporter": "prefect-instrumentation", "worker": "prefect-exporter"}
-    assert not {"pytest", "ruff", "mypy", "uv", "pip", "hatchling", others[name]} & set(found)
+    ours = {"exporter": "prefect-exporter", "worker": "prefect-instrumentation"}
+    others = {"prefect-exporter", "prefect-instrumentation"} - {ours.get(name)}
+    assert not {"pytest", "ruff", "mypy", "uv", "pip", "hatchling", *others} & set(found)
     size = inside(name, f"du -sm {FOLDERS[name]}").split()[0]
     say(f"{image(name)}: {size} MB of that in {FOLDERS[name]}, {len(found)} packages")
 
@@ -154,11 +160,11 @@ def test_nobody_may_change_its_files(name: str) -> None:
     mine = inside(name, "find / -xdev -user 10001 -o -xdev -group 10001")
 
     assert "" == for_all
-    assert ["/var/lib/prefect-exporter"] * (name == "exporter") == mine.split()
+    assert STATES.get(name, []) == mine.split()
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("exporter", EXPORTER), ("backup", ())], ids=("exporter", "backup")
+    ("name", "options"), [("exporter", EXPORTER), ("backup", BACKUP)], ids=("exporter", "backup")
 )
 def test_any_user_runs_it_read_only_until_sigterm(name: str, options: tuple[str, ...]) -> None:
     """It is healthy under a user without a name, without rights; on SIGTERM it ends with 0."""
@@ -190,13 +196,25 @@ def test_exporter_without_a_place_for_its_ledger_says_so() -> None:
     assert "/var/lib/prefect-exporter" in line
 
 
-def test_backup_says_that_it_makes_none() -> None:
-    """Nobody can take it for a backup that is made."""
-    with running("backup") as container:
-        assert until(lambda: bool(docker("logs", container)))
-        (line,) = docker("logs", container).splitlines()
+def test_backup_with_a_bad_setting_says_so() -> None:
+    """It ends with 2 and one line that names the variable."""
+    schedule = "--env=PREFECT_BACKUP_SCHEDULE=at night"
+    ran = docker_run("run", "--rm", *HARDENED, *BACKUP, schedule, image("backup"))
 
-    assert line.startswith("backup: no backup is made yet; ")
+    assert 2 == ran.returncode
+    (line,) = ran.stderr.splitlines()
+    assert "PREFECT_BACKUP_SCHEDULE" in line
+
+
+def test_backup_has_what_it_needs_for_any_user() -> None:
+    """PostgreSQL makes a cluster for a user without a name, and ssh gets as far as the network."""
+    database = "initdb --auth=trust --pgdata=/tmp/database >/dev/null"
+    remote = "ssh -o BatchMode=yes nobody@127.0.0.1 2>&1 || true"
+    script = f"prefect-backup --help >/dev/null && {database} && restic version && {remote}"
+    told = docker("run", "--rm", *HARDENED, "--entrypoint=sh", image("backup"), "-c", script)
+
+    assert told.startswith("restic ")
+    assert "Connection refused" in told
 
 
 def test_worker_has_flows_and_telemetry() -> None:

@@ -47,6 +47,18 @@ class _Volumes:
         return (self.volumes / "targets" / "exporter.yaml").read_text()
 
     @property
+    def databases(self) -> tuple[str, str]:
+        """What the backup and the restore are told."""
+        names = ("backup_database", "restore_database")
+        backup, restore = ((self.volumes / "targets" / name).read_text() for name in names)
+        return backup, restore
+
+    @property
+    def key(self) -> Path:
+        """Which key is kept as that of the secret blocks."""
+        return (self.volumes / "targets" / "encryption_key").readlink()
+
+    @property
     def probed(self) -> str:
         """The one address that the blackbox exporter is told."""
         [group] = json.loads((self.volumes / "targets" / "blackbox.json").read_text())
@@ -59,7 +71,7 @@ class _Volumes:
 def _volumes(tmp_path: Path) -> _Volumes:
     for name in ("volumes/targets", "volumes/probe", "volumes/prometheus", "secrets"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("prefect_api_auth_string", "prefect_api_key"):
+    for name in ("backup_database_url", "prefect_api_auth_string", "prefect_api_key"):
         (tmp_path / "secrets" / name).touch()
     return _Volumes(tmp_path / "volumes", tmp_path / "secrets")
 
@@ -177,3 +189,81 @@ def test_the_bundled_server_may_be_named_as_its_clients_do(volumes: _Volumes, ho
     volumes.init(PREFECT_API_URL=f"http://{host}:4321/api", PREFECT_PORT="4321")
 
     assert volumes.probed == "http://prefect-proxy:4200/api/health"
+
+
+def test_the_bundled_database_is_backed_up(volumes: _Volumes) -> None:
+    """By a role that reads, and restored by its owner: also where PREFECT_API_URL names another."""
+    volumes.server()
+    volumes.init(PREFECT_API_URL="https://prefect.example.com/api")
+
+    assert volumes.databases == (
+        "postgresql://prefect_backup@postgres:5432/prefect\n",
+        "postgresql://prefect_owner@postgres:5432/prefect\n",
+    )
+
+
+def test_no_database_is_named_where_none_is_bundled(volumes: _Volumes) -> None:
+    """Not that of an earlier start either."""
+    volumes.server()
+    volumes.init()
+    volumes.init()
+
+    assert volumes.databases == ("", "")
+
+
+def test_backup_of_another_database_is_not_restored_into_the_bundled_one(
+    volumes: _Volumes,
+) -> None:
+    """Where a restore goes must be said then; one line says where."""
+    (volumes.secrets / "backup_database_url").write_text("postgresql://db.example.com/prefect\n")
+    volumes.server()
+    done = volumes.init()
+    beside = volumes.init()
+
+    [told] = done.stderr.splitlines()
+    assert "secrets/restore_database_url" in told
+    assert "" == volumes.databases[1] == beside.stderr
+
+
+def test_database_of_the_bundled_server_may_be_elsewhere(volumes: _Volumes) -> None:
+    """The override for an external PostgreSQL says where, and what a pooler wants after a role."""
+    address = "db.example.com:6432/runs?sslmode=verify-full&sslrootcert=/run/secrets/ca.pem"
+    volumes.server()
+    volumes.init(POSTGRES_ADDRESS=address, POSTGRES_USER_SUFFIX=".project")
+
+    assert volumes.databases == (
+        f"postgresql://prefect_backup.project@{address}\n",
+        f"postgresql://prefect_owner.project@{address}\n",
+    )
+
+
+def test_start_that_was_cut_short_is_made_good(volumes: _Volumes) -> None:
+    """What a crash left half made keeps no later start from its end."""
+    for name in ("exporter.yaml", "encryption_key", "backup_database"):
+        (volumes.volumes / "targets" / f"{name}.new").symlink_to("/nowhere/at/all")
+    volumes.server()
+
+    done = volumes.init()
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert Path("/run/secrets/prefect_encryption_key") == volumes.key
+    assert not list((volumes.volumes / "targets").glob("*.new"))
+
+
+def test_key_that_is_kept_is_that_of_the_database(volumes: _Volumes) -> None:
+    """Beside a server of one's own the bundled one's key, which is always there, opens nothing."""
+    volumes.init()
+    beside = volumes.key
+    volumes.server()
+    volumes.init()
+    bundled = volumes.key
+    (volumes.secrets / "backup_encryption_key").write_text("of a server elsewhere\n")
+    volumes.server()
+    volumes.init()
+
+    mine = Path("/run/secrets/backup_encryption_key")
+    assert [mine, Path("/run/secrets/prefect_encryption_key"), mine] == [
+        beside,
+        bundled,
+        volumes.key,
+    ]

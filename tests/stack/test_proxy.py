@@ -9,9 +9,11 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import httpx
 import pytest
@@ -42,13 +44,19 @@ class _Replica:
 
     Args:
         ready: What it says on /api/ready.
+        serving: What it says on /serving: whether it wants requests.
         breaks_off: Whether it hangs up on any other request after it has read it.
     """
 
     ready: bool = True
+    serving: bool = True
     breaks_off: bool = False
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+
+    def has(self, path: str) -> bool:
+        """Return whether it has received a request for *path*."""
+        return any(one == path for _, one, _ in self.asked)
 
     def serve(self) -> ThreadingHTTPServer:
         """Start it; the caller shuts it down."""
@@ -65,6 +73,9 @@ class _Replica:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if self.path == "/api/ready":
                     self.answer(200 if replica.ready else 503)
+                    return
+                if self.path == "/serving":
+                    self.answer(200 if replica.serving else 404)
                     return
                 replica.asked.append((self.command, self.path, dict(self.headers)))
                 if replica.breaks_off:
@@ -143,6 +154,9 @@ def _start(sandbox: Sandbox, replicas: tuple[_Replica, _Replica]) -> _Proxy:
     text = _CONFIGURATION.read_text()
     text = text.replace("bind :4200", f"bind 127.0.0.1:{port}")
     text = text.replace("bind :8405", f"bind 127.0.0.1:{metrics}")
+    # To one port both, as they share an address.
+    text, changed = re.subn(r"(http-check connect) port \d+", r"\1", text)
+    assert changed == 2
     servers = "\n".join(
         f"    server replica{number} 127.0.0.1:{replica.port}"
         for number, replica in enumerate(replicas)
@@ -241,25 +255,53 @@ def _wire(proxy: _Proxy) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=10)
 
 
+def test_a_replica_that_leaves_gets_nothing_new_and_finishes_what_it_has(proxy: _Proxy) -> None:
+    """An open websocket goes on, new requests go to the other one, and then it may come back."""
+    with _websocket(proxy) as stream:
+        leaving = next(one for one in proxy.replicas if one.has("/api/events/in"))
+        leaving.serving = False
+        try:
+            wait_until(lambda: _ready(proxy) == 1, within=10, what="one replica")
+            leaving.asked.clear()
+            answers = [httpx.post(f"{proxy.url}/api/flows/") for _ in range(6)]
+            stream.write(b"ping\n")
+            stream.flush()
+            echoed = stream.readline()
+        finally:
+            leaving.serving = True
+
+    assert {200} == {answer.status_code for answer in answers}
+    assert [] == leaving.asked
+    assert echoed == b"ping\n"
+
+
 def test_a_websocket_passes(proxy: _Proxy) -> None:
     """The protocol is switched, and bytes go both ways."""
+    with _websocket(proxy) as stream:
+        stream.write(b"ping\n")
+        stream.flush()
+
+        assert stream.readline() == b"ping\n"
+
+
+@contextmanager
+def _websocket(proxy: _Proxy) -> Iterator[BinaryIO]:
+    """Switch protocols; a replica has been asked for it anew."""
     request = (
         "GET /api/events/in HTTP/1.1\r\nHost: prefect\r\nConnection: Upgrade\r\n"
         "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
         f"{base64.b64encode(bytes(16)).decode()}\r\n\r\n"
     )
+    for replica in proxy.replicas:
+        replica.asked.clear()
     with _wire(proxy) as wire:
-        stream = wire.makefile("rwb")
+        stream = cast("BinaryIO", wire.makefile("rwb"))
         stream.write(request.encode())
         stream.flush()
         head = iter(stream.readline, b"\r\n")
-        status = next(head)
+        assert next(head).startswith(b"HTTP/1.1 101")
         list(head)
-        stream.write(b"ping\n")
-        stream.flush()
-
-        assert status.startswith(b"HTTP/1.1 101")
-        assert stream.readline() == b"ping\n"
+        yield stream
 
 
 def test_the_log_holds_no_secret_and_stays_json(proxy: _Proxy) -> None:

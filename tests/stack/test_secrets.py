@@ -16,7 +16,15 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 
-_EMPTY = {"prefect_api_auth_string", "prefect_api_key", "tls.pem"}
+_EMPTY = {
+    "backup_database_url",
+    "backup_encryption_key",
+    "postgres_ca.pem",
+    "prefect_api_auth_string",
+    "prefect_api_key",
+    "restore_database_url",
+    "tls.pem",
+}
 
 
 @pytest.fixture(name="clone")
@@ -69,7 +77,8 @@ def test_files_are_for_their_owner_alone(clone: Path) -> None:
     assert _mode(clone / "secrets") == 0o700
     files = {file for file in (clone / "secrets").iterdir() if file.is_file()}
     assert {0o600} == {_mode(file) for file in files}
-    assert _mode(clone / "secrets" / "alerts") == 0o700
+    folders = [folder for folder in (clone / "secrets").iterdir() if folder.is_dir()]
+    assert {"alerts": 0o700, "backup": 0o700} == {path.name: _mode(path) for path in folders}
 
 
 def test_only_what_nobody_else_can_know_is_empty(clone: Path) -> None:
@@ -164,9 +173,19 @@ def test_rotation_changes_one_and_what_derives_from_it(
     assert after["redis_users.acl"].count("\n") == 3
 
 
-@pytest.mark.parametrize("name", ["prefect_encryption_key", "prefect_api_key", "no_such", "../x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backup_key_repository_password",
+        "backup_repository_password",
+        "prefect_encryption_key",
+        "prefect_api_key",
+        "no_such",
+        "../x",
+    ],
+)
 def test_what_cannot_be_rotated_is_refused(clone: Path, name: str) -> None:
-    """The key of stored blocks, what is yours, and what does not exist."""
+    """The keys of stored blocks and of backups, what is yours, and what does not exist."""
     _run(clone)
     before = _values(clone)
 
@@ -178,7 +197,7 @@ def test_what_cannot_be_rotated_is_refused(clone: Path, name: str) -> None:
 
 
 def test_lines_of_env_stay(clone: Path) -> None:
-    """Only the three variables are set, where they stand or at the end."""
+    """Only the four variables are set, where they stand or at the end."""
     (clone / ".env").write_text("# mine\nSTACK_UID=\nGRAFANA_PORT=3001\nlast=1")
 
     _run(clone)
@@ -187,7 +206,31 @@ def test_lines_of_env_stay(clone: Path) -> None:
     assert lines[0] == "# mine"
     assert lines[2:4] == ["GRAFANA_PORT=3001", "last=1"]
     assert _setting(clone, "SECRETS_DIR") == ["./secrets"]
-    assert all(len(_setting(clone, name)) == 1 for name in ("STACK_UID", "STACK_GID"))
+    names = ("STACK_UID", "STACK_GID", "STACK_ID")
+    assert all(len(_setting(clone, name)) == 1 for name in names)
+
+
+def test_installations_are_told_apart(clone: Path, tmp_path: Path) -> None:
+    """Each has an id by chance, for good: a second run and a rotation leave it."""
+    _run(clone)
+    [mine] = _setting(clone, "STACK_ID")
+    _run(clone)
+    _run(clone, "--rotate", "backup_password")
+    kept = _setting(clone, "STACK_ID")
+    (tmp_path / ".env").unlink()
+    _run(clone)
+
+    assert re.fullmatch("[0-9a-f]{8}", mine)
+    assert [mine] == kept
+    assert [mine] != _setting(clone, "STACK_ID")
+
+
+def test_the_name_of_the_backups_host_is_of_the_installation() -> None:
+    """By it restic tells whose lock is left behind; both services are of one installation."""
+    text = (_ROOT / "docker-compose.yml").read_text()
+
+    names = re.findall(r"^    hostname: (?:&backup-hostname )?(\S+)$", text, re.MULTILINE)
+    assert ["prefect-backup-${STACK_ID:-local}", "*backup-hostname"] == names
 
 
 def test_a_folder_of_ones_own_is_used(clone: Path) -> None:
@@ -252,12 +295,15 @@ def test_what_others_could_read_is_mended(clone: Path) -> None:
     """Modes that somebody else has loosened are set again."""
     _run(clone)
     (clone / "secrets").chmod(0o755)
-    (clone / "secrets" / "prefect_api_key").chmod(0o644)
+    loose = [clone / "secrets" / name for name in ("prefect_api_key", "backup/ssh_key")]
+    for path in loose:
+        path.touch()
+        path.chmod(0o644)
 
     _run(clone)
 
     assert _mode(clone / "secrets") == 0o700
-    assert _mode(clone / "secrets" / "prefect_api_key") == 0o600
+    assert [0o600, 0o600] == [_mode(path) for path in loose]
 
 
 def test_a_certificate_to_try_is_for_the_named_host(clone: Path) -> None:
