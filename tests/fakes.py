@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from logging import ERROR
 from uuid import UUID
 
 from prefect_exporter.api import EventFilter, Interval, Page, RowT, RunFilter
@@ -24,6 +25,7 @@ from prefect_exporter.wire import (
     StateRecord,
     TagLimit,
     TaskRun,
+    ToldLog,
     Worker,
     WorkPool,
     WorkQueue,
@@ -65,6 +67,7 @@ class FakePrefect:
     limit_rows: list[ConcurrencyLimit] = field(default_factory=list)
     tag_rows: list[TagLimit] = field(default_factory=list)
     automation_rows: list[Automation] = field(default_factory=list)
+    log_rows: list[ToldLog] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def _ask(self, route: str) -> None:
@@ -95,6 +98,14 @@ class FakePrefect:
         self._ask("flow_runs/filter")
         return self._page(_sorted(self._flow_runs(where), sort)[:limit], offset)
 
+    async def flow_run_records(
+        self, where: RunFilter, sort: str, offset: int = 0
+    ) -> Page[FlowRunRecord]:
+        """Return one page of those runs that a test has put there as records."""
+        self._ask("flow_runs/filter")
+        rows = [row for row in self._flow_runs(where) if isinstance(row, FlowRunRecord)]
+        return self._page(_sorted(rows, sort), offset)
+
     async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
         """Return a run that a test has put there as a record."""
         self._ask("flow_runs")
@@ -110,6 +121,14 @@ class FakePrefect:
         """Return one page."""
         self._ask("task_runs/filter")
         return self._page(_sorted(self._task_runs(where), sort), offset)
+
+    async def logs(
+        self, run_ids: Sequence[UUID], *, level: int = ERROR, offset: int = 0
+    ) -> Page[ToldLog]:
+        """Return one page, the newest first."""
+        self._ask("logs/filter")
+        rows = [row for row in self.log_rows if row.flow_run_id in run_ids and row.level >= level]
+        return self._page(sorted(rows, key=lambda row: row.timestamp, reverse=True), offset)
 
     async def count_flow_runs(self, where: RunFilter) -> int:
         """Return a count."""

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from threading import Thread
+from typing import Any, Self
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
+from healths import World
 from prefect_exporter.exposition import Exposition, Page
+from prefect_exporter.health.model import Health
+from prefect_exporter.health.whole import health_of
+from prefect_exporter.listener import bind
+from prefect_exporter.server import Auth, create_app
 from prefect_exporter.status import CollectorStatus, Configuration, Status, TargetStatus
+from prefect_exporter.values import Address
 
 NOW = datetime(2026, 11, 21, 14, 50, 3, tzinfo=UTC)
 WORKING = CollectorStatus(
@@ -108,6 +118,8 @@ class FakeService:
 
     published: Exposition = field(default_factory=exposition)
     now: Status = field(default_factory=lambda: status(WORKING))
+    prefect: Health = field(default_factory=lambda: health_of([World().readings()]))
+    failed: bytes | None = b"{}"
     enter: Exception | None = None
     crash: Exception | None = None
     scrapes: list[int] = field(default_factory=list)
@@ -124,6 +136,14 @@ class FakeService:
     def status(self) -> Status:
         """Return the status that was given."""
         return self.now
+
+    def health(self) -> Health:
+        """Return the health that was given."""
+        return self.prefect
+
+    def failures(self, _target: str) -> bytes | None:
+        """Return the failures that were given."""
+        return self.failed
 
     async def __aenter__(self) -> Self:
         """Open, or fail as told."""
@@ -145,3 +165,19 @@ class FakeService:
             await asyncio.Event().wait()
         finally:
             self.story.append("polls ended")
+
+
+@contextmanager
+def serving(service: FakeService, *, auth: Auth | None = None, **apps: Any) -> Iterator[str]:  # noqa: ANN401 - the arguments of create_app
+    """Serve until left, in a thread, as a browser needs it; yield the address of the page."""
+    app = create_app(service, auth=auth or Auth(), **apps)
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off")
+    with closing(bind(Address("127.0.0.1", 0))) as listener:
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield "http://{}:{}/".format(*listener.getsockname())
+        finally:
+            server.should_exit = True
+            thread.join()

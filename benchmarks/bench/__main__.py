@@ -19,12 +19,14 @@ from bench.dashboards import measure_dashboards
 from bench.day import measure_day
 from bench.day_runs import Pace
 from bench.disk import measure_disk
+from bench.failures import measure_failures
 from bench.latency import measure_latency
 from bench.ledger_size import measure_ledger
 from bench.log_records import measure_logging
 from bench.machine import describe_machine, load_average
 from bench.polling import Plan, measure_polling
 from bench.report import Results, show
+from bench.reporting import measure_reporting
 from bench.series import measure_many_series
 from bench.site import POLL_SECONDS, Shape, Site, site
 from bench.tracing import measure_tracing
@@ -36,8 +38,10 @@ from demo.sandbox import Sandbox
 from prefect_exporter.settings import PREFIX
 
 _USUAL = ("polling", "latency", "series", "ledger", "tracing", "logging")
-_PARTS = (*_USUAL, "workspace", "day", "dashboards", "tuning", "disk", "backup")
+_ON_REQUEST = ("workspace", "day", "dashboards", "tuning", "disk", "backup", "report", "failures")
+_PARTS = (*_USUAL, *_ON_REQUEST)
 _FLOW_RUNS_A_DAY = 1_000_000
+_REPORTS = 3
 
 
 def main() -> int:
@@ -63,7 +67,7 @@ def main() -> int:
 
 
 def _measure(arguments: argparse.Namespace, results: Results) -> None:
-    if {"polling", "latency", "series"} & set(arguments.parts):
+    if {"polling", "latency", "series", "report"} & set(arguments.parts):
         with Sandbox() as sandbox:
             postgres = start_postgres(sandbox)
             for size in arguments.sizes:
@@ -77,6 +81,9 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
         _say(f"Ledger: simulating {arguments.completions:,} completions a day ...")
         with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
             results.ledger = measure_ledger(Path(folder), arguments.completions, _say)
+    if "failures" in arguments.parts:
+        _say(f"Failures: grouping {arguments.failures:,} of known causes ...")
+        results.failures = measure_failures(arguments.failures, _say)
     if "tracing" in arguments.parts:
         _say(f"Tracing: {arguments.rounds} rounds of {arguments.traced_tasks:,} tasks ...")
         results.tracing = measure_tracing(arguments.traced_tasks, arguments.rounds, _say)
@@ -127,6 +134,9 @@ def _measure_site(
     if "polling" in arguments.parts:
         plan = Plan(arguments.starts, arguments.intervals, arguments.scrapes)
         results.polling.append(measure_polling(place, plan, _say))
+    if "report" in arguments.parts:
+        rounds = min(arguments.rounds, _REPORTS)
+        results.reporting.append(measure_reporting(place, rounds, _say))
     if last and "latency" in arguments.parts:
         for seconds in (POLL_SECONDS, arguments.interval):
             _say(f"Latency at a poll interval of {seconds:g} s ...")
@@ -148,7 +158,8 @@ def _arguments() -> argparse.Namespace:
         "--parts",
         type=_parts,
         default=",".join(_USUAL),
-        help="what to measure: %(default)s; workspace; day; dashboards; tuning; disk; backup",
+        help="what to measure: %(default)s; workspace; day; dashboards; tuning; disk; backup;"
+        " report; failures",
     )
     add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
     add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
@@ -161,6 +172,7 @@ def _arguments() -> argparse.Namespace:
     add("--records", type=_number, default="10k", help="logged by each process: %(default)s")
     add("--runs", type=int, default=200, help="at once, for their memory: %(default)s")
     add("--series", type=_number, default="10k", help="behind the dashboards: %(default)s")
+    add("--failures", type=_number, default="50k", help="that are grouped: %(default)s")
     add("--rounds", type=int, default=5, help="of most of the others: %(default)s")
     add("--history", type=_number, default="10k", help="flow runs of tuning, disk: %(default)s")
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")

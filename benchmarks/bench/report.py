@@ -13,12 +13,14 @@ from bench.backup import Backups, backup_table
 from bench.dashboards import Dashboards, dashboards_table
 from bench.day import Day
 from bench.disk import Disk, disk_table
+from bench.failures import Grouping, failures_table
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
 from bench.log_records import Logging
 from bench.log_report import logging_tables
 from bench.machine import spread
 from bench.polling import Polling
+from bench.reporting import Reporting, reporting_table
 from bench.scraping import Scrapes
 from bench.series import ManySeries
 from bench.tables import filled, mib, new_table, spread_text, us
@@ -48,6 +50,8 @@ class Results:
     logging: Logging | None = None
     dashboards: Dashboards | None = None
     backup: Backups | None = None
+    reporting: list[Reporting] = field(default_factory=list)
+    failures: list[Grouping] = field(default_factory=list)
     tuning: Tuning | None = None
     disk: Disk | None = None
 
@@ -70,6 +74,8 @@ def show(results: Results) -> None:
         *logging_tables(results.logging),
         dashboards_table(results.dashboards),
         backup_table(results.backup),
+        reporting_table(results.reporting),
+        failures_table(results.failures),
         *tuning_tables(results.tuning),
         disk_table(results.disk),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import logs, stat, table, timeseries
 
-from dashboards import failures, palette, panels, runs, tables, variables
+from dashboards import failures, links, palette, panels, runs, tables, variables
 from dashboards.board import Board, Row
 from dashboards.sources import (
     FAILED,
@@ -52,7 +52,12 @@ def board() -> Board:
             Row("Which runs", [_outcomes(), _flows()]),
             Row(
                 "Why",
-                [failures.by_fingerprint(_NARROWED), failures.categories(_NARROWED), _attempts()],
+                [
+                    _groups(),
+                    failures.by_fingerprint(_NARROWED),
+                    failures.categories(_NARROWED),
+                    _attempts(),
+                ],
             ),
             Row("What they say", [_levels(), _tasks(), _lines()]),
         ],
@@ -115,6 +120,46 @@ def _flows() -> table.Panel:
         .span(12)
         .height(8)
     )
+
+
+def _groups() -> table.Panel:
+    """Show what Prefect itself tells, also of runs that are not instrumented or were killed."""
+    return (
+        tables.table_panel(
+            "Failure groups",
+            "Flow runs that failed alike within the exporter's failure window, by default 24 hours,"
+            " whatever time range is chosen. /api/failures of the exporter tells the message, the"
+            " trend and example runs of each id; behind f1- stands the fingerprint. What is beyond"
+            " the limit of names is one row, other.",
+            [
+                tables.Label("target", "Target", width=90),
+                tables.Label("category", "Category", width=120),
+                tables.Label(
+                    "flow",
+                    "Flow",
+                    links.to_board("Failures of this flow", "prefect-errors", {"flow": "flow"}),
+                ),
+                tables.Label("id", "Id", width=200),
+            ],
+            [
+                tables.Value("Failures", _of_group("flow_runs")),
+                tables.Value("First seen", _seen("first"), panels.TIMESTAMP, width=130),
+                tables.Value("Last seen", _seen("last"), panels.TIMESTAMP, width=130),
+            ],
+        )
+        .no_value("no failures")
+        .span(24)
+    )
+
+
+def _seen(which: str) -> str:
+    return f"{_of_group(f'{which}_seen_timestamp_seconds')} * 1000"
+
+
+def _of_group(what: str) -> str:
+    chosen = f'{OF_FLOW}, category=~"$category", id=~"(f1-)?($fingerprint)"'
+    by = "target, id, category, flow"
+    return of_team(f"max by ({by}) (prefect_failure_group_{what}{{{chosen}}})")
 
 
 def _attempts() -> timeseries.Panel:

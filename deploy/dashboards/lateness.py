@@ -171,3 +171,26 @@ def waiting() -> table.Panel:
         .no_value("nothing is late")
         .height(8)
     )
+
+
+def causes() -> table.Panel:
+    """Return why deployments wait."""
+    number = "sum by (target, flow, deployment, cause) (prefect_flow_runs_late_by_cause{%s})"
+    return (
+        tables.table_panel(
+            "Late runs by cause",
+            "What has to be mended first, of the chosen teams' deployments in all work pools, asked"
+            " once a minute. `prefect-exporter why-late` tells the evidence and the command that"
+            " mends it. A task run that waits for a tag's slot is counted with its flow run.",
+            [
+                tables.Label("target", "Target", width=90),
+                tables.Label("flow", "Flow", links.to_flow()),
+                tables.Label("deployment", "Deployment", links.to_flow()),
+                tables.Label("team", "Team", width=90),
+                tables.Label("cause", "Cause"),
+            ],
+            [tables.Value("Late", owned(number % OF_TARGET), thresholds=SOME)],
+        )
+        .no_value("nothing is late")
+        .height(8)
+    )

@@ -50,6 +50,7 @@ def board() -> Board:
                     lateness.delays(),
                     _ended(),
                     lateness.waiting(),
+                    lateness.causes(),
                 ],
             ),
             Row("Workers", [_workers(), _heartbeats()]),

@@ -8,7 +8,7 @@
 #
 #     init.sh [VOLUMES [SECRETS]]
 #
-# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, PREFECT_PORT, BIND_ADDRESS; where docker-compose.external-postgres.yml
+# Environment: STACK_UID, STACK_GID, PREFECT_API_URL, PREFECT_UI_URL, PREFECT_PORT, BIND_ADDRESS; where docker-compose.external-postgres.yml
 # is on, POSTGRES_ADDRESS and POSTGRES_USER_SUFFIX. It runs as root with CAP_CHOWN alone, so it may write only where root is
 # the owner: it takes a folder, writes, and gives it away.
 set -eu
@@ -69,12 +69,23 @@ probe() {
     mv "$volumes/probe/.new" "$volumes/probe/wget"
 }
 
+# Where Prefect's pages are for a browser: a container reaches the server of this machine by another name.
+ui_of() {
+    case $1 in
+        "$bundled") ui=http://127.0.0.1:${PREFECT_PORT:-4200} ;;
+        *//host.docker.internal*) ui=$(echo "${1%/api}" | sed 's,//host\.docker\.internal,//127.0.0.1,') ;;
+        *) ui= ;;
+    esac
+    echo "${PREFECT_UI_URL:-$ui}"
+}
+
 # Credentials only where there are any: an empty file is none.
 targets() {
     {
         echo "targets:"
         echo "  - name: default"
         echo "    url: \"$1\""
+        [ -z "$(ui_of "$1")" ] || echo "    ui_url: \"$(ui_of "$1")\""
         if [ "$1" = "$bundled" ]; then
             echo "    auth_string_file: /run/secrets/prefect_auth_string"
         else

@@ -65,6 +65,12 @@ DEPLOYMENTS = (
         UNATTENDED_POOL,
         "0 * * * *",
     ),
+    Deployment(
+        "workspace-report",
+        "reporting.flows.workspace_report",
+        ("team:platform", "tier:3"),
+        cron="0 6 * * *",
+    ),
 )
 
 

@@ -16,6 +16,11 @@ from demo.deployments import WORKED_POOL, start_run
 ROUND = ("steady", "failing", "flaky", "crashing", "parent", "slow", "timing-out")
 """What is run, in turn."""
 
+REPORT = "workspace-report"
+"""What is run once, when there is something to report on."""
+
+_ROUNDS_BEFORE_REPORT = 2
+
 # Each run starts a Python process; more than this at a time would only queue for the processor.
 _MOST_WAITING = 2
 
@@ -30,7 +35,8 @@ class Driver:
 
     def __init__(self, client: httpx.Client, ids: Mapping[str, str]) -> None:
         self._client = client
-        self._next: Iterator[str] = itertools.cycle([ids[name] for name in ROUND])
+        names = itertools.chain(ROUND * _ROUNDS_BEFORE_REPORT, [REPORT], itertools.cycle(ROUND))
+        self._next: Iterator[str] = (ids[name] for name in names)
 
     def step(self) -> None:
         """Start the next run, unless as many wait already as the worker can take on."""

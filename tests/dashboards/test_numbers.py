@@ -243,3 +243,33 @@ def test_overdue_is_what_was_due_and_did_not_succeed(tmp_path: Path) -> None:
     series |= {**owner(never), f"{due}{{{never}}}": "-100x40"}
 
     shows(tmp_path, asked("prefect-deployments", "Overdue"), series, ["{} 2"])
+
+
+def test_failure_groups_are_narrowed_to_a_fingerprint(tmp_path: Path) -> None:
+    """A group with a traceback is found by its fingerprint, and nothing else is shown then."""
+    named = 'target="default", category="data", flow="etl"'
+    series = {
+        f'prefect_failure_group_flow_runs{{{named}, id="f1-0a"}}': "3x40",
+        f'prefect_failure_group_flow_runs{{{named}, id="m1-0b"}}': "5x40",
+    }
+    both = [f'{{{named}, id="f1-0a"}} 3', f'{{{named}, id="m1-0b"}} 5']
+
+    shows(tmp_path, asked("prefect-errors", "Failure groups"), series, both)
+    narrowed = asked("prefect-errors", "Failure groups", fingerprint="0a")
+    shows(tmp_path, narrowed, series, both[:1])
+
+
+def test_late_runs_by_cause_are_those_of_the_team(tmp_path: Path) -> None:
+    """Each cause of a deployment is a row with its owner; other teams' are left out."""
+    late = "prefect_flow_runs_late_by_cause"
+    hourly = 'target="default", flow="etl", deployment="hourly"'
+    series = {
+        **owner(NIGHTLY, team="data"),
+        **owner(hourly, team="web"),
+        f'{late}{{{NIGHTLY}, cause="no-worker"}}': "2x40",
+        f'{late}{{{hourly}, cause="pool-limit-full"}}': "7x40",
+    }
+
+    expr = asked("prefect-work-pools", "Late runs by cause", team="data")
+
+    shows(tmp_path, expr, series, [f'{{{NIGHTLY}, cause="no-worker", team="data"}} 2'])

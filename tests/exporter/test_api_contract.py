@@ -30,7 +30,17 @@ DEADLINE_SECONDS = 20
 TOKEN = "token-1"  # noqa: S105 - a sample
 AUTH = Auth(basic=SecretStr("me:password"), bearer=SecretStr(TOKEN))
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-ROUTES = ("/", "/metrics", "/runbooks", "/healthz", "/readyz")
+GUARDED = (
+    "/",
+    "/metrics",
+    "/status.json",
+    "/runbooks",
+    "/api/failures",
+    "/report",
+    "/report.md",
+    "/report.json",
+)
+ROUTES = (*GUARDED, "/healthz", "/readyz")
 FUZZ = settings(
     max_examples=60,
     deadline=None,
@@ -128,9 +138,9 @@ def test_hostile_request_gets_a_known_status(
     finally:
         connection.close()
 
-    # 400 is the HTTP parser's, for what is no request; 503 is /readyz's, without Prefect.
+    # 400 is the HTTP parser's, for what is no request; 503 is of those who need a Prefect.
     assert answer.status in {200, 400, 401, 404, 405, 503}
-    assert (answer.status == 503) <= path.startswith("/readyz")
+    assert (answer.status == 503) <= path.startswith(("/readyz", "/api/failures"))
 
 
 def test_description_names_every_route_and_who_may_read_it() -> None:
@@ -143,7 +153,7 @@ def test_description_names_every_route_and_who_may_read_it() -> None:
 
     both: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}]
     expected = {
-        (path, method): both if path in {"/", "/metrics", "/runbooks"} else []
+        (path, method): both if path in GUARDED else []
         for path in ROUTES
         for method in ("get", "head")
     }

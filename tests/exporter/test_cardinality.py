@@ -85,17 +85,22 @@ def series_of_one_deployment(folder: Path, under_way: tuple[tuple[str, str], ...
 
 
 def test_busy_deployment_has_at_most_sixty_series(tmp_path: Path) -> None:
-    """All outcomes, both durations, all objectives, and runs in three states at once are 60."""
+    """All outcomes, both durations, all objectives, and runs in three states at once are 60.
+
+    Why its runs are late is one more, while they are.
+    """
     series = series_of_one_deployment(tmp_path, BUSY[::3])
+    causes = series.pop("prefect_flow_runs_late_by_cause")
 
     assert 60 >= series.total(), series
+    assert 1 == causes
 
 
 def test_busiest_deployment_has_ten_more(tmp_path: Path) -> None:
     """Each further state that runs are in at the same time adds two series, for that time."""
     series = series_of_one_deployment(tmp_path, BUSY)
 
-    assert 70 >= series.total(), series
+    assert 71 >= series.total(), series
 
 
 def test_names_of_the_users_own_make_no_series(tmp_path: Path) -> None:

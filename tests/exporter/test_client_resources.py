@@ -15,6 +15,7 @@ from prefect_exporter.wire import (
     Automation,
     ConcurrencyLimit,
     TagLimit,
+    ToldLog,
     Worker,
     WorkPool,
     WorkQueue,
@@ -180,3 +181,54 @@ def test_newest_events_of_a_resource_are_asked() -> None:
         "event": {"prefix": ["a."]},
         "resource": {"id": ["b.1"]},
     } == server.bodies[0]["filter"]
+
+
+def test_log_lines_of_runs_are_asked() -> None:
+    """Those of some level and above, of several runs at once, the newest first."""
+    row = {
+        "name": "prefect.flow_runs",
+        "level": 40,
+        "message": "Traceback",
+        "timestamp": "2026-11-21T12:00:00Z",
+        "flow_run_id": str(ID),
+        "task_run_id": None,
+        "created": None,
+    }
+    server = Scripted([answer([row])])
+
+    page = asked(server, lambda client: client.logs([ID], offset=3), page_size=50)
+
+    assert [ToldLog("prefect.flow_runs", 40, "Traceback", NOON, ID)] == page.rows
+    assert ["logs/filter"] == server.paths
+    assert {
+        "logs": {"flow_run_id": {"any_": [str(ID)]}, "level": {"ge_": 40}},
+        "sort": "TIMESTAMP_DESC",
+        "offset": 3,
+        "limit": 50,
+    } == server.bodies[0]
+
+
+def test_records_of_runs_have_what_their_states_say() -> None:
+    """A page of flow runs, with names and messages."""
+    row = {
+        "id": str(ID),
+        "flow_id": str(ID),
+        "name": "keen-owl",
+        "run_count": 1,
+        "total_run_time": 2.0,
+        "state": {
+            "type": "FAILED",
+            "name": "Failed",
+            "timestamp": "2026-11-21T12:00:00Z",
+            "message": "no such table",
+        },
+    }
+    server = Scripted([answer([row])])
+    where = RunFilter(state_types=("FAILED",))
+
+    page = asked(server, lambda client: client.flow_run_records(where, "END_TIME_DESC"))
+
+    assert [("keen-owl", "no such table")] == [
+        (each.name, each.state.message) for each in page.rows
+    ]
+    assert {"state": {"type": {"any_": ["FAILED"]}}} == server.bodies[0]["flow_runs"]

@@ -381,6 +381,7 @@ def test_missing_routes_are_no_failure(tmp_path: Path, status: int) -> None:
         "concurrency_limits",
         "events",
         "flow_run_events",
+        "late_causes",
         "work_pools",
         "work_queues",
         "workers",

@@ -46,10 +46,13 @@ from prefect_exporter.wire import (
     Deployment,
     Event,
     FlowRun,
+    FlowRunRecord,
     Schedule,
+    StateRecord,
     TagLimit,
     TaskRun,
     Timing,
+    ToldLog,
     Worker,
     WorkPool,
     WorkQueue,
@@ -138,6 +141,28 @@ def _ends(prefect: FakePrefect) -> None:
             ),
         )
     )
+
+
+def _say(prefect: FakePrefect) -> None:
+    """Let the runs that failed say why, and one of them have logged it."""
+    for row in list(prefect.flow_rows.values()):
+        if row.state_type in ("FAILED", "CRASHED"):
+            put(prefect, _record(row, f"Flow run encountered an exception: ValueError: {row.id}"))
+    put(prefect, _record(prefect.flow_rows[run_id(4)], "Flow run exceeded timeout of 7 second(s)"))
+    text = (
+        "Encountered exception during execution: ValueError('no')\n"
+        "Traceback (most recent call last):\n"
+        '  File "/srv/flows.py", line 7, in load\n'
+        "ValueError: no"
+    )
+    prefect.log_rows = [ToldLog("prefect.flow_runs", 40, text, after_seconds(12), run_id(3))]
+
+
+def _record(row: FlowRun, message: str) -> FlowRunRecord:
+    fields = {name: getattr(row, name) for name in FlowRun.__struct_fields__}
+    at = row.end_time or after_seconds(0)
+    state = StateRecord(row.state_type or "", row.state_name or "", at, message)
+    return FlowRunRecord(**{**fields, "name": f"run-{row.id.int}", "state": state})
 
 
 def _late(prefect: FakePrefect, hidden: FlowRun | TaskRun, newer: FlowRun | TaskRun) -> None:
@@ -268,6 +293,7 @@ def rich(context: Context, prefect: FakePrefect) -> None:
     for name in FIRST:
         poll(collectors[name], context)
     _ends(prefect)
+    _say(prefect)
     _tasks(prefect)
     _active(prefect)
     _pools(prefect)
@@ -378,6 +404,7 @@ def _hostile(context: Context, prefect: FakePrefect) -> Exposition:
             prefect,
             deployment(50 + number, name, flow),
             ended(600 + number, 20, state_name=name, **fields),
+            _record(ended(950 + number, 20, "FAILED", **fields), name),
             waiting(700 + number, "RUNNING", name, **fields),
             waiting(
                 800 + number,

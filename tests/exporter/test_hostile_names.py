@@ -28,11 +28,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from contexts import TARGET
 from fakes import FakePrefect
 from fronts import FAILING, WORKING, status
+from healths import World
 from prefect_exporter import self_metrics, traffic
 from prefect_exporter.collectors import build
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.errors import Malformed, Unreachable
 from prefect_exporter.exposition import Exposition, Page
+from prefect_exporter.health.whole import health_of
 from prefect_exporter.labels import MAX_CHARACTERS, clip, task_name
 from prefect_exporter.logs import configure_logs
 from prefect_exporter.moments import MINUTE
@@ -411,7 +413,7 @@ def page_with(text: str) -> Outline:
         for number in range(2)
     )
     now = replace(now, targets=targets, version=text, ledger_path=text)
-    return Outline(render_page(now, "nonce"))
+    return Outline(render_page(now, health_of([World().readings()]), "nonce"))
 
 
 @settings(deadline=None)

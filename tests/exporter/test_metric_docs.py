@@ -16,7 +16,7 @@ import yaml
 
 from backup_metrics import backup_metrics
 from contexts import settings_of
-from prefect_exporter import self_metrics, traffic
+from prefect_exporter import report_schedule, self_metrics, traffic
 from prefect_exporter.collectors import build
 from prefect_exporter.durations import format_duration
 from prefect_exporter.exchanges import Exchange
@@ -90,7 +90,8 @@ def declared() -> set[Row]:
         for each in build(settings_of(TERMINAL_SPANS="true"))
         for family in [*_families(each.families), *each.counted]
     }
-    own = (*self_metrics.COLLECTOR_FAMILIES, *self_metrics.PROCESS_FAMILIES)
+    own: list[Family[Any]] = [*self_metrics.COLLECTOR_FAMILIES, *self_metrics.PROCESS_FAMILIES]
+    own += report_schedule.FAMILIES
     requests = {row("requests", each) for each in traffic.FAMILIES}
     return collectors | requests | {_request_duration()} | {row("exporter", each) for each in own}
 

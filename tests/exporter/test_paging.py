@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fakes import FakePrefect, after_seconds
 from prefect_exporter.api import Page, RunFilter
-from prefect_exporter.collectors.paging import flow_runs
+from prefect_exporter.paging import flow_runs
 from prefect_exporter.wire import FlowRun
 from worlds import flow_run, put, run, run_id
 

@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from fronts import SAFE, FakeService, ask_of
+from prefect_exporter.routes import METRICS, PAGE
 from prefect_exporter.runbooks import Runbooks, packaged_alerts
-from prefect_exporter.server import METRICS, PAGE, Auth, create_app
+from prefect_exporter.server import Auth, create_app
 
 ROOT = Path(__file__).parents[2]
 SMALL = """\

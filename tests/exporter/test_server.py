@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from fronts import FAILING, NOW, SAFE, STARTING, WORKING, FakeService, ask_of, status
 from prefect_exporter.exposition import Page
-from prefect_exporter.server import METRICS, OPENMETRICS_TYPE, PAGE, TEXT_TYPE, Auth, create_app
+from prefect_exporter.routes import METRICS, PAGE
+from prefect_exporter.server import OPENMETRICS_TYPE, TEXT_TYPE, Auth, create_app
 from prefect_exporter.status import Configuration, Status, TargetStatus
 
 PROMETHEUS_ACCEPT = (
@@ -26,6 +27,8 @@ PROMETHEUS_ACCEPT = (
 )
 BASIC = Auth(basic=SecretStr("me:pässword"))
 BEARER = Auth(bearer=SecretStr("token-1"))
+UI = "http://127.0.0.1:4200"
+LINKS = ("report", "runbooks", "status.json", "healthz", "readyz")
 BOTH = Auth(basic=SecretStr("me:pässword"), bearer=SecretStr("token-1"))
 
 
@@ -335,7 +338,7 @@ def test_page_links_to_no_metrics_elsewhere() -> None:
     """Where metrics are bound apart, the page has no link that would lead to nothing."""
     text = ask_of(create_app(FakeService(), auth=Auth(), parts=(PAGE,)), "/").text
 
-    assert {"runbooks", "healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
+    assert {"#main", UI, *LINKS} == set(re.findall(r'href="([^"]+)"', text))
 
 
 TWO = replace(
@@ -369,19 +372,15 @@ def test_readiness_of_one_target(query: str, expected: tuple[int, str]) -> None:
 
 
 def test_page_groups_collectors_by_target_worst_first() -> None:
-    """With several targets the one that fails comes first, each with words for all of it."""
+    """With several targets the one that fails comes first and is open; each has its own words."""
     text = ask(FakeService(now=TWO), "/").text
 
-    heads = re.findall(r'<h3><span class="dot (\w+)"></span>(\w+) <span[^>]*>([^<]+)<', text)
+    heads = re.findall(r'<details id="collectors-(\w+)"( open)?>\n<summary>(.*)</summary>', text)
+    said = [(name, opened, re.sub("<[^>]+>", "", words)) for name, opened, words in heads]
     assert [
-        ("bad", "cloud", "1 of 1 collectors fails"),
-        ("good", "default", "Everything works"),
-    ] == heads
-
-
-def test_page_of_one_target_has_no_groups() -> None:
-    """With one target there is one table, without a heading of its own."""
-    assert "<h3>" not in ask(FakeService(), "/").text
+        ("cloud", " open", "cloud: 1 collector 1 of 1 collectors fails"),
+        ("default", "", "default: 1 collector Everything works"),
+    ] == said
 
 
 def test_page_tells_a_configuration_that_cannot_be_used() -> None:
@@ -391,8 +390,7 @@ def test_page_tells_a_configuration_that_cannot_be_used() -> None:
 
     text = ask(FakeService(now=replace(status(WORKING), configuration=broken)), "/").text
 
-    assert "<title>The new configuration cannot be used" in text
-
+    assert "</span>The new configuration cannot be used</span></h3>" in text
     assert "What was read 3 h ago goes on." in text
     assert "<li>targets.yaml:3: no &lt;name&gt;</li>" in text
     assert "<li>targets.yaml:9: no url</li>" in text
@@ -409,21 +407,26 @@ def test_lacking_collector_alarms_nobody() -> None:
 
     text = ask(FakeService(now=status(lacking, WORKING)), "/").text
 
-    assert "</span>Everything works</h1>" in text
+    assert "</span>Everything works</span></h3>" in text
     assert '<td class="state off">Not supported by this server</td>' in text
     assert text.index("<code>flow_runs<") < text.index("<code>automations<")
 
 
-def test_page_lets_nothing_in_but_its_own_style() -> None:
-    """The page's policy allows one inline style by a nonce that no other answer has."""
+def test_page_lets_nothing_in_but_its_own_style_and_script() -> None:
+    """The page's policy allows one style and one script, by a nonce that no other answer has."""
     first, second = ask(FakeService(), "/"), ask(FakeService(), "/")
     policies = [answer.headers["content-security-policy"] for answer in (first, second)]
     nonces = [re.findall("'nonce-([^']+)'", policy) for policy in policies]
 
-    assert policies[0].startswith("default-src 'none'; style-src 'nonce-")
-    assert f'<style nonce="{nonces[0][0]}">' in first.text
-    assert nonces[0] != nonces[1]
-    assert "<script" not in first.text
+    nonce = nonces[0][0]
+    assert (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ) == policies[0]
+    assert [f'<style nonce="{nonce}">'] == re.findall("<style[^>]*>", first.text)
+    assert [f'<script nonce="{nonce}">'] == re.findall("<script[^>]*>", first.text)
+    assert not set(nonces[0]) & set(nonces[1])
+    assert not re.search(r"<[^>]* (style|on\w+)=", first.text)
 
 
 def test_page_shows_what_fails_first_and_what_to_do() -> None:
@@ -434,7 +437,11 @@ def test_page_shows_what_fails_first_and_what_to_do() -> None:
 
     assert "3 of 4 collectors fail" in text
     told = "task_runs/filter: HTTP status 401 (stops task_run_audit, task_runs)"
-    assert text.index("Check PREFECT_API_KEY") < text.index(told) < text.index("<h2>Collectors")
+    assert (
+        text.index("Check PREFECT_API_KEY")
+        < text.index(told)
+        < text.index('<h2 id="targets-title"')
+    )
     assert "flow_runs/filter: HTTP status 401 (stops flow_runs)" in text
     assert 1 == text.count("Prefect refuses the credentials")
 
@@ -486,7 +493,7 @@ def test_page_says_each_state_in_words(collector: object, headline: str, state: 
 
     text = ask(service, "/").text
 
-    assert f"</span>{headline}</h1>" in text
+    assert f"</span>{headline}</span></h3>" in text
     assert f">{state}</td>" in text
 
 
@@ -504,10 +511,9 @@ def test_page_shows_the_figures_of_the_process() -> None:
         "18,452",
         "46.1 MiB",
         "/var/lib/prefect-exporter/ledger.sqlite",
-        '<meta http-equiv="refresh" content="10">',
     ):
         assert shown in text
-    assert {"metrics", "runbooks", "healthz", "readyz"} == set(re.findall(r'href="([^"]+)"', text))
+    assert {"#main", UI, "metrics", *LINKS} == set(re.findall(r'href="([^"]+)"', text))
 
 
 def test_hostile_names_stay_text() -> None:
@@ -520,7 +526,7 @@ def test_hostile_names_stay_text() -> None:
 
     text = ask(FakeService(now=now), "/").text
 
-    assert "<script" not in text
+    assert 1 == text.count("<script")
     assert "<img" not in text
     assert text.count("&lt;script&gt;") >= 8
 
@@ -540,7 +546,7 @@ def test_clock_that_went_back_is_no_age() -> None:
     """A last success in the future, after the clock was set back, reads as just now."""
     ahead = replace(WORKING, last_success=NOW + timedelta(hours=1))
 
-    assert "<td>just now</td>" in ask(FakeService(now=status(ahead)), "/").text
+    assert '<td class="short">just now</td>' in ask(FakeService(now=status(ahead)), "/").text
 
 
 def test_zipped_body_holds_the_same_metrics() -> None:

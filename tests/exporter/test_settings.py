@@ -44,6 +44,7 @@ LISTEN_MEND = (
     "give host:port, such as 127.0.0.1:9877, [::1]:9877, or 0.0.0.0:9877 for every interface"
 )
 FILE_MEND = "give the path of a readable PEM file"
+CRON_MEND = "give five fields of cron in UTC, such as 0 6 * * 1"
 LABEL_MEND = "give 1 to 63 letters, digits, dots, dashes or underscores"
 BUCKETS_MEND = "give 1 to 12 ascending durations, such as 0.5,10,2m,1h"
 
@@ -128,6 +129,19 @@ BAD = [
     ),
     ("LOG_FORMAT", "xml", "='xml' is not known; give auto, json or console"),
     (
+        "FAILURE_WINDOW",
+        "15d",
+        "='15d' is out of range; give a duration from 1h to 14d",
+    ),
+    ("REPORT_SCHEDULE", "0 6 * *", f"='0 6 * *' is not a cron expression; {CRON_MEND}"),
+    ("REPORT_SCHEDULE", "0 6 * * 1 0", f"='0 6 * * 1 0' is not a cron expression; {CRON_MEND}"),
+    ("REPORT_SCHEDULE", "61 6 * * 1", f"='61 6 * * 1' is not a cron expression; {CRON_MEND}"),
+    (
+        "REPORT_PATH",
+        __file__,
+        f"={__file__!r} is no folder; give the path of a folder on a local disk",
+    ),
+    (
         "TARGET",
         "a b",
         f"='a b' does not fit a label; {LABEL_MEND}",
@@ -179,6 +193,14 @@ BAD_SECRETS = [
         "PREFECT_API_URL",
         f"http://prefect/api?token={HIDDEN}",
         f"holds a query or a fragment; {URL_MEND}",
+    ),
+    (
+        "PREFECT_UI_URL",
+        f"http://admin:{HIDDEN}@prefect",
+        (
+            "holds credentials, which do not belong into a link; "
+            "give an address such as http://127.0.0.1:4200"
+        ),
     ),
     (
         "PREFECT_API_KEY",
@@ -368,6 +390,28 @@ def test_state_path_follows_the_state_home(monkeypatch: pytest.MonkeyPatch, tmp_
     assert tmp_path / "prefect-exporter" / "ledger.sqlite" == with_state_home
     expected = Path("/home/someone/.local/state/prefect-exporter/ledger.sqlite")
     assert expected == load_settings().state_path
+
+
+def test_reports_lie_beside_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are kept beside the ledger, unless another folder is named."""
+    monkeypatch.setenv("PREFECT_EXPORTER_STATE_PATH", "/var/lib/prefect-exporter/ledger.sqlite")
+    beside = load_settings().report_folder
+    monkeypatch.setenv("PREFECT_EXPORTER_REPORT_PATH", "/srv/reports")
+
+    assert Path("/var/lib/prefect-exporter/reports") == beside
+    assert Path("/srv/reports") == load_settings().report_folder
+
+
+def test_schedule_without_the_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule where reports cannot be made is an error at the start, with what to install."""
+    monkeypatch.setattr("prefect_exporter.report_settings.find_spec", lambda _name: None)
+    monkeypatch.setenv("PREFECT_EXPORTER_REPORT_SCHEDULE", "0 6 * * 1")
+
+    expected = (
+        "PREFECT_EXPORTER_REPORT_SCHEDULE needs what reports are made of, which is not installed; "
+        "install prefect-exporter[report], or leave it out"
+    )
+    assert (expected,) == problems()
 
 
 def test_certificate_needs_its_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

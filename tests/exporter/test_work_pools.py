@@ -9,8 +9,9 @@ import pytest
 
 from fakes import FakePrefect
 from prefect_exporter.collectors.base import Context
-from prefect_exporter.collectors.work_pools import WorkPoolCollector, WorkPools, needs_worker
+from prefect_exporter.collectors.work_pools import WorkPoolCollector, WorkPools
 from prefect_exporter.errors import Malformed
+from prefect_exporter.pool_types import needs_worker
 from prefect_exporter.wire import WorkPool
 from scripted import Scripted, answer
 from scripted import run as run_scripted

@@ -185,13 +185,17 @@ def docker(*arguments: str) -> str:
     return ran.stdout
 
 
-def docker_run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run ``docker``, with none of the variables that Compose would take for its file's."""
+def docker_environment() -> dict[str, str]:
+    """Return what ``docker`` needs, and no variable that Compose would take for its file's."""
     kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "STACK_VERSION")
-    env = {name: os.environ[name] for name in kept if name in os.environ}
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def docker_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``docker``."""
     return subprocess.run(
         ["docker", *arguments],
-        env=env,
+        env=docker_environment(),
         capture_output=True,
         text=True,
         errors="replace",

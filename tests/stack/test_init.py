@@ -83,8 +83,17 @@ def test_the_server_of_the_host_is_watched_by_default(volumes: _Volumes) -> None
     assert (done.returncode, done.stderr) == (0, "")
     assert volumes.exporter == (
         'targets:\n  - name: default\n    url: "http://host.docker.internal:4200/api"\n'
+        '    ui_url: "http://127.0.0.1:4200"\n'
     )
     assert volumes.probed == "http://host.docker.internal:4200/api/health"
+
+
+@pytest.mark.parametrize("url", ["", "https://prefect.example.com/api"])
+def test_pages_are_where_they_are_said_to_be(volumes: _Volumes, url: str) -> None:
+    """PREFECT_UI_URL goes before what is known of the server."""
+    volumes.init(PREFECT_API_URL=url, PREFECT_UI_URL="https://prefect.example.com")
+
+    assert '    ui_url: "https://prefect.example.com"\n' in volumes.exporter
 
 
 def test_cloud_is_watched_with_its_key(volumes: _Volumes) -> None:
@@ -160,6 +169,7 @@ def test_the_bundled_server_is_watched_where_it_runs(volumes: _Volumes) -> None:
 
     assert volumes.exporter == (
         'targets:\n  - name: default\n    url: "http://prefect-proxy:4200/api"\n'
+        '    ui_url: "http://127.0.0.1:4200"\n'
         "    auth_string_file: /run/secrets/prefect_auth_string\n"
     )
     assert volumes.probed == "http://prefect-proxy:4200/api/health"

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from demo.processes import free_port, wait_until
-from stack.compose import docker
+from stack.compose import docker, docker_environment
 
 _ROOT = Path(__file__).parents[2]
 _IMAGES = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())["x-images"]
@@ -67,8 +67,7 @@ def _small(tmp_path: Path) -> Iterator[_Small]:
         docker("tag", _IMAGES["busybox"], tag)
     small = _Small(
         {
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/"),
+            **docker_environment(),
             "COMPOSE_FILE": str(_ROOT / "tests" / "stack" / "rolling.yml"),
             "COMPOSE_PROJECT_NAME": f"rolling-update-test-{os.getpid()}",
             "ROLLING_IMAGE": _OLD,

@@ -1,4 +1,4 @@
-"""The command line: ``prefect-exporter serve``, ``check-config``, ``discover``, ``healthcheck``."""
+"""The command line: ``prefect-exporter serve``, ``report``, ``why-late`` and the smaller ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ import structlog
 from prefect_exporter import __version__
 from prefect_exporter.advice import advice
 from prefect_exporter.api import RunFilter
-from prefect_exporter.client import PrefectClient
+from prefect_exporter.asking import client_of
 from prefect_exporter.discover import Found, discover, if_told, starting_file
 from prefect_exporter.environment import BadSettings, describe, load_settings
 from prefect_exporter.errors import ApiError, ExporterError, LedgerError
 from prefect_exporter.healthcheck import ask_health
+from prefect_exporter.lateness.command import why_late
 from prefect_exporter.listener import CannotListen, serve
 from prefect_exporter.logs import configure_logs
+from prefect_exporter.report.command import FOUND, report
 from prefect_exporter.settings import Settings
 from prefect_exporter.shards import Shard, owner
 from prefect_exporter.targets import Targets, load_targets, reload_targets
@@ -46,11 +48,11 @@ Settings are environment variables. These matter most:
 \b
 Exit codes:
   0  ended as asked
-  1  an unexpected error; with check-config --ask, Prefect did not answer; with healthcheck,
-     the exporter did not
+  1  an unexpected error, or Prefect did not answer; with healthcheck, the exporter did not
   2  a bad setting
   3  the ledger is not usable
   4  the listen address is not usable
+  5  with report --fail-on: a finding is as severe
 """
 
 
@@ -61,6 +63,7 @@ class Exit(IntEnum):
     BAD_SETTING = 2
     LEDGER = 3
     LISTEN = 4
+    FINDINGS = FOUND
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -131,7 +134,7 @@ async def _ask_all(targets: Targets) -> bool:
 
 async def _ask(settings: Settings) -> tuple[bool, str]:
     try:
-        async with _client(settings) as client:
+        async with client_of(settings) as client:
             version = await if_told(client.version())
             ready = await if_told(client.ready())
             if version is None:
@@ -143,14 +146,6 @@ async def _ask(settings: Settings) -> tuple[bool, str]:
     name = f"Prefect {version}" if version else "Prefect"
     database = f" and {'reaches' if ready else 'does NOT reach'} its database"
     return True, f"{name} answers at {settings.api_url}{'' if ready is None else database}."
-
-
-def _client(settings: Settings) -> PrefectClient:
-    try:
-        return PrefectClient(settings.connection(), observe=lambda _exchange: None)
-    except (OSError, ValueError) as error:
-        problem = f"the connection to Prefect cannot be set up: {error}"
-        raise BadSettings((problem,)) from None
 
 
 @cli.command("discover")
@@ -167,8 +162,12 @@ def discover_command() -> None:
 
 
 async def _discover(settings: Settings) -> Found:
-    async with _client(settings) as client:
+    async with client_of(settings) as client:
         return await discover(client, lambda told: click.echo(f"{told} …", err=True))
+
+
+cli.add_command(why_late)
+cli.add_command(report)
 
 
 @cli.command("healthcheck")

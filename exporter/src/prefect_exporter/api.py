@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from logging import ERROR
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from prefect_exporter.wire import (
     StateRecord,
     TagLimit,
     TaskRun,
+    ToldLog,
     Worker,
     WorkPool,
     WorkQueue,
@@ -120,6 +122,12 @@ class Api(Protocol):
         """Return one page of flow runs; *limit* asks for fewer of them."""
         ...
 
+    async def flow_run_records(
+        self, where: RunFilter, sort: str, offset: int = 0
+    ) -> Page[FlowRunRecord]:
+        """Return one page of flow runs with their names and what their states say."""
+        ...
+
     async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
         """Return one flow run; None where there is none, or none any more."""
         ...
@@ -130,6 +138,12 @@ class Api(Protocol):
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page of task runs."""
+        ...
+
+    async def logs(
+        self, run_ids: Sequence[UUID], *, level: int = ERROR, offset: int = 0
+    ) -> Page[ToldLog]:
+        """Return one page of log lines of flow runs, of *level* and above, the newest first."""
         ...
 
     async def count_flow_runs(self, where: RunFilter) -> int:

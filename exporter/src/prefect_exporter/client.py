@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence, Sized
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from logging import ERROR
 from operator import attrgetter
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 from urllib.parse import quote
 from uuid import UUID
 
@@ -17,10 +17,11 @@ from aiolimiter import AsyncLimiter
 from msgspec import Meta
 from msgspec.json import Decoder
 
-from prefect_exporter.answers import BODY_LIMIT, ROW_LIMIT, LimitTooHigh, TooLong, page_token
+from prefect_exporter.answers import ROW_LIMIT, page_token
 from prefect_exporter.api import EventFilter, Page, RunFilter
 from prefect_exporter.errors import Rejected
 from prefect_exporter.exchanges import Call, Exchange, Exchanges, budget_of
+from prefect_exporter.pages import Pages
 from prefect_exporter.queries import (
     EVENT_PAGE,
     event_filter,
@@ -42,6 +43,7 @@ from prefect_exporter.wire import (
     StateRecord,
     TagLimit,
     TaskRun,
+    ToldLog,
     Worker,
     WorkPool,
     WorkQueue,
@@ -49,11 +51,10 @@ from prefect_exporter.wire import (
 
 __all__ = ["Connection", "Exchange", "PrefectClient"]
 
-RowT = TypeVar("RowT")
-RowsT = TypeVar("RowsT", bound=Sized)
-
 _FLOW_RUNS = Decoder(list[FlowRun])
 _FLOW_RUN = Decoder(FlowRunRecord)
+_FLOW_RUN_RECORDS = Decoder(list[FlowRunRecord])
+_LOGS = Decoder(list[ToldLog])
 _STATES = Decoder(list[StateRecord])
 _TASK_RUNS = Decoder(list[TaskRun])
 _FLOWS = Decoder(list[Flow])
@@ -96,8 +97,6 @@ class PrefectClient:
         clock: Callable[[], float] = time.monotonic,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._page_size = connection.page_size
-        self._fitting: dict[str, int] = {}
         own = connection.requests_per_minute
         self._exchanges = Exchanges(
             connection,
@@ -106,6 +105,7 @@ class PrefectClient:
             clock=clock,
             transport=transport,
         )
+        self.pages = Pages(self._exchanges, connection.page_size)
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,13 +118,20 @@ class PrefectClient:
     ) -> Page[FlowRun]:
         """Return one page of flow runs; *limit* asks for fewer of them."""
         query = {"flow_runs": flow_run_filter(where), "sort": sort, "offset": offset}
-        return await self._page("flow_runs/filter", _FLOW_RUNS, query, limit or sys.maxsize)
+        return await self.pages.page("flow_runs/filter", _FLOW_RUNS, query, limit or sys.maxsize)
+
+    async def flow_run_records(
+        self, where: RunFilter, sort: str, offset: int = 0
+    ) -> Page[FlowRunRecord]:
+        """Return one page of flow runs with their names and what their states say."""
+        query = {"flow_runs": flow_run_filter(where), "sort": sort, "offset": offset}
+        return await self.pages.page("flow_runs/filter", _FLOW_RUN_RECORDS, query)
 
     async def flow_run(self, run_id: UUID) -> FlowRunRecord | None:
         """Return one flow run; None where there is none, or none any more."""
         try:
             call = Call("flow_runs", _FLOW_RUN, path=f"flow_runs/{run_id}")
-            return (await self._exchanges.ask(call)).value
+            return await self.pages.ask(call)
         except Rejected as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -135,29 +142,36 @@ class PrefectClient:
         # Prefect redirects to the path with the slash, and redirects are not followed.
         params = {"flow_run_id": str(run_id)}
         call = Call("flow_run_states", _STATES, params=params, path="flow_run_states/")
-        return sorted((await self._exchanges.ask(call)).value, key=attrgetter("timestamp"))
+        states = await self.pages.ask(call)
+        return sorted(states, key=attrgetter("timestamp"))
 
     async def task_runs(self, where: RunFilter, sort: str, offset: int = 0) -> Page[TaskRun]:
         """Return one page of task runs."""
         query = {**task_run_query(where), "sort": sort, "offset": offset}
-        return await self._page("task_runs/filter", _TASK_RUNS, query)
+        return await self.pages.page("task_runs/filter", _TASK_RUNS, query)
+
+    async def logs(
+        self, run_ids: Sequence[UUID], *, level: int = ERROR, offset: int = 0
+    ) -> Page[ToldLog]:
+        """Return one page of log lines of flow runs, the newest first."""
+        logs = {"flow_run_id": {"any_": run_ids}, "level": {"ge_": level}}
+        query = {"logs": logs, "sort": "TIMESTAMP_DESC", "offset": offset}
+        return await self.pages.page("logs/filter", _LOGS, query)
 
     async def count_flow_runs(self, where: RunFilter) -> int:
         """Return how many flow runs match."""
         query = {"flow_runs": flow_run_filter(where)}
-        return (await self._exchanges.ask(Call("flow_runs/count", _COUNT, query))).value
+        return await self.pages.ask(Call("flow_runs/count", _COUNT, query))
 
     async def count_task_runs(self, where: RunFilter) -> int:
         """Return how many task runs match."""
         call = Call("task_runs/count", _COUNT, task_run_query(where))
-        return (await self._exchanges.ask(call)).value
+        return await self.pages.ask(call)
 
     async def events(self, where: EventFilter) -> Page[Event]:
         """Return the first page of events."""
         query = event_query(where)
-        rows, _ = await self._fit(
-            "events/filter", EVENT_PAGE, partial(_page_call, "events/filter", _EVENTS, query)
-        )
+        rows = await self.pages.fitting("events/filter", _EVENTS, query, EVENT_PAGE)
         return _event_page("events/filter", rows)
 
     async def more_events(self, token: str) -> Page[Event]:
@@ -165,158 +179,76 @@ class PrefectClient:
         params = {"page-token": token}
         # The token holds the page's size, so it cannot be asked for in parts.
         call = Call("events/filter/next", _EVENTS, params=params, longest=ROW_LIMIT)
-        return _event_page(call.route, (await self._exchanges.ask(call)).value)
+        return _event_page(call.route, await self.pages.ask(call))
 
     async def count_events(self, where: EventFilter) -> Mapping[str, int]:
         """Return how many events there are of each name."""
         # Prefect refuses a time cut into more than 1,000 units, though it gives one sum a name.
         query = {"filter": event_filter(where), "time_unit": "day"}
         call = Call("events/count-by/event", _EVENT_COUNTS, query)
-        return {row.value: row.count for row in (await self._exchanges.ask(call)).value}
+        return {row.value: row.count for row in await self.pages.ask(call)}
 
     async def flows(self, ids: Sequence[UUID]) -> Sequence[Flow]:
         """Return the flows of *ids* that exist."""
-        return await self._by_id("flows", _FLOWS, ids)
+        return await self.pages.by_id("flows", _FLOWS, ids)
 
     async def deployments(self, ids: Sequence[UUID]) -> Sequence[Deployment]:
         """Return the deployments of *ids* that exist."""
-        return await self._by_id("deployments", _DEPLOYMENTS, ids)
+        return await self.pages.by_id("deployments", _DEPLOYMENTS, ids)
 
     async def deployment_page(self, offset: int, limit: int) -> Page[Deployment]:
         """Return *limit* deployments, newest first, or as many as Prefect allows at once."""
         # Of equal names PostgreSQL gives another order with each offset, and so never some of them.
         query = {"sort": "CREATED_DESC", "offset": offset}
-        return await self._page("deployments/filter", _DEPLOYMENTS, query, longest=limit)
+        return await self.pages.page("deployments/filter", _DEPLOYMENTS, query, longest=limit)
 
     async def work_pools(self, offset: int = 0) -> Page[WorkPool]:
         """Return one page of work pools."""
-        return await self._page("work_pools/filter", _WORK_POOLS, {"offset": offset})
+        return await self.pages.page("work_pools/filter", _WORK_POOLS, {"offset": offset})
 
     async def workers(self, pool: str, offset: int = 0) -> Page[Worker]:
         """Return one page of the pool's workers, those that went offline included."""
         path = f"work_pools/{_quoted(pool)}/workers/filter"
-        return await self._page(
+        return await self.pages.page(
             "work_pools/workers/filter", _WORKERS, {"offset": offset}, path=path
         )
 
     async def work_queues(self, offset: int = 0) -> Page[WorkQueue]:
         """Return one page of the work queues of all pools."""
-        return await self._page("work_queues/filter", _WORK_QUEUES, {"offset": offset})
+        return await self.pages.page("work_queues/filter", _WORK_QUEUES, {"offset": offset})
 
     async def concurrency_limits(self, offset: int = 0) -> Page[ConcurrencyLimit]:
         """Return one page of global concurrency limits, those of tags and deployments included."""
-        return await self._page("v2/concurrency_limits/filter", _LIMITS, {"offset": offset})
+        return await self.pages.page("v2/concurrency_limits/filter", _LIMITS, {"offset": offset})
 
     async def tag_limits(self, offset: int = 0) -> Page[TagLimit]:
         """Return one page of the limits of tags, with the task runs that hold their slots."""
-        return await self._page("concurrency_limits/filter", _TAG_LIMITS, {"offset": offset})
+        return await self.pages.page("concurrency_limits/filter", _TAG_LIMITS, {"offset": offset})
 
     async def tag_limit(self, tag: str) -> TagLimit:
         """Return the limit of one tag."""
         path = f"concurrency_limits/tag/{_quoted(tag)}"
         call = Call("concurrency_limits/tag", _TAG_LIMIT, path=path)
-        return (await self._exchanges.ask(call)).value
+        return await self.pages.ask(call)
 
     async def automations(self, offset: int = 0) -> Page[Automation]:
         """Return one page of automations, newest first."""
         query = {"sort": "CREATED_DESC", "offset": offset}
-        return await self._page("automations/filter", _AUTOMATIONS, query)
+        return await self.pages.page("automations/filter", _AUTOMATIONS, query)
 
     async def version(self) -> str:
         """Return the version that the server says it has."""
-        return (await self._exchanges.ask(Call("admin/version", _VERSION))).value
+        return await self.pages.ask(Call("admin/version", _VERSION))
 
     async def ready(self) -> bool:
         """Return whether the server reaches its database."""
         try:
-            await self._exchanges.ask(Call("ready", _ANYTHING))
+            await self.pages.ask(Call("ready", _ANYTHING))
         except Rejected as error:
             if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 return False
             raise
         return True
-
-    async def _page(
-        self,
-        route: str,
-        into: Decoder[list[RowT]],
-        query: Mapping[str, object],
-        longest: int = sys.maxsize,
-        path: str | None = None,
-    ) -> Page[RowT]:
-        # Rows in another order are other rows, small where those are large.
-        name = f"{route} {query.get('sort')}"
-        call = partial(_page_call, route, into, query, path=path)
-        rows, limit = await self._rows(name, longest, call)
-        return Page(rows, full=len(rows) >= limit)
-
-    async def _by_id(
-        self, what: str, into: Decoder[list[RowT]], ids: Sequence[UUID]
-    ) -> Sequence[RowT]:
-        rows: list[RowT] = []
-        start = 0
-        while start < len(ids):
-            rest = ids[start:]
-            call = partial(_by_id_call, what, into, rest)
-            found, asked = await self._rows(f"{what} by id", len(rest), call)
-            rows += found
-            start += asked
-        return rows
-
-    async def _rows(
-        self, name: str, longest: int, sized: Callable[[int], Call[RowsT]]
-    ) -> tuple[RowsT, int]:
-        """Return rows and the limit they were asked with: what Prefect allows, lowered for good.
-
-        An operator can lower it (``PREFECT_SERVER_API_DEFAULT_LIMIT``), and only a 422 says so.
-        """
-        limit = min(self._page_size, longest)
-        try:
-            return await self._fit(name, limit, sized)
-        except LimitTooHigh as error:
-            if not 0 < error.allowed < limit:
-                raise
-            limit = self._page_size = min(self._page_size, error.allowed)
-        return await self._fit(name, limit, sized)
-
-    async def _fit(
-        self, name: str, longest: int, sized: Callable[[int], Call[RowsT]]
-    ) -> tuple[RowsT, int]:
-        """Return rows and the limit they were asked with: halved while their bytes are too many.
-
-        What fits is kept under *name*; it doubles again once a full page leaves room for that.
-        """
-        while True:
-            limit = min(self._fitting.get(name, longest), longest)
-            try:
-                answer = await self._exchanges.ask(sized(limit))
-            except TooLong:
-                if limit == 1:
-                    raise
-                self._fitting[name] = limit // 2
-                continue
-            fits = self._fitting.get(name)
-            if fits and len(answer.value) >= limit and 2 * answer.size <= BODY_LIMIT:
-                self._fitting[name] = max(fits, 2 * limit)
-            return answer.value, limit
-
-
-def _page_call(
-    route: str,
-    into: Decoder[RowsT],
-    query: Mapping[str, object],
-    limit: int,
-    path: str | None = None,
-) -> Call[RowsT]:
-    longest = ROW_LIMIT if limit == 1 else BODY_LIMIT
-    return Call(route, into, {**query, "limit": limit}, longest=longest, path=path)
-
-
-def _by_id_call(
-    what: str, into: Decoder[list[RowT]], ids: Sequence[UUID], limit: int
-) -> Call[list[RowT]]:
-    query = {what: {"id": {"any_": ids[:limit]}}}
-    return _page_call(f"{what}/filter", into, query, limit)
 
 
 def _quoted(name: str) -> str:

@@ -20,8 +20,10 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from prefect_exporter.errors import ExporterError
+from prefect_exporter.reports import Reports
+from prefect_exporter.routes import METRICS, PAGE, Front
 from prefect_exporter.runbooks import packaged_alerts
-from prefect_exporter.server import METRICS, PAGE, Auth, Front, create_app
+from prefect_exporter.server import Auth, create_app
 from prefect_exporter.settings import PREFIX, Settings
 from prefect_exporter.values import Address
 
@@ -114,9 +116,9 @@ async def serve(settings: Settings, service: Service, limits: Limits | None = No
         ]
         async with service:
             auth = Auth(settings.basic_auth, settings.bearer_token)
-            alerts = packaged_alerts()
+            alerts, reports = packaged_alerts(), Reports(settings.report_folder)
             apps = [
-                create_app(service, auth=auth, parts=parts, alerts=alerts)
+                create_app(service, auth=auth, parts=parts, alerts=alerts, reports=reports)
                 for _, _, parts in _doors(settings)
             ]
             servers = [_Server(_config(app, settings), limits) for app in apps]

@@ -18,6 +18,11 @@ def micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
+def micros_if(at: datetime | None) -> int | None:
+    """Return the microseconds of a time that may not be known."""
+    return None if at is None else micros(at)
+
+
 def moment(at_us: int) -> datetime:
     """Return the time, in UTC, of so many microseconds."""
     return _EPOCH + timedelta(microseconds=at_us)

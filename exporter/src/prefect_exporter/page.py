@@ -1,4 +1,4 @@
-"""The live status page: how the exporter is doing, in words that need no manual."""
+"""The live status page: how Prefect and the exporter are doing, in words that need no manual."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import jinja2
+from markupsafe import Markup
 
 from prefect_exporter.advice import Advice, advice
+from prefect_exporter.health.ages import ago, span
+from prefect_exporter.health.charts import Chart, chart
+from prefect_exporter.health.model import Health
 from prefect_exporter.status import CollectorStatus, Status
 
 _UNKNOWN = Advice("Prefect gives no usable answer", "")
 _ORDER = ("bad", "warn", "idle", "good", "off")
-_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,16 @@ class Group:
     rows: Sequence[Row]
 
 
-def render_page(status: Status, nonce: str, *, links_metrics: bool = True) -> str:
-    """Return the page as HTML; *nonce* marks the style that its policy lets through."""
+def render_page(status: Status, health: Health, nonce: str, *, links_metrics: bool = True) -> str:
+    """Return the page as HTML; *nonce* marks the style and script that its policy lets through."""
     rows = sorted((_row(row, status.at) for row in status.collectors), key=_urgency)
     return _TEMPLATE.render(
         status=status,
+        health=health,
+        charts=_charts(health),
+        several=len(status.targets) > 1,
         groups=_groups(status, rows),
-        failures=_failures(row.collector for row in rows),
+        problems=_failures(row.collector for row in rows),
         headline=_headline(status, rows),
         links_metrics=links_metrics,
         started=_ago(status.started, status.at),
@@ -79,6 +85,13 @@ def unready_line(row: CollectorStatus, now: datetime) -> str:
     else:
         state = f"last read Prefect {_ago(row.last_success, now)}"
     return f"{row.target}/{row.name}: {state}" + (f" ({row.error_kind})" if row.error_kind else "")
+
+
+def _charts(health: Health) -> list[Chart]:
+    return [
+        chart("completed", "Completed", health.rate.completed),
+        chart("failed", "Failed", health.rate.failed),
+    ]
 
 
 def _row(row: CollectorStatus, now: datetime) -> Row:
@@ -146,11 +159,7 @@ def _headline(status: Status, rows: Sequence[Row]) -> tuple[str, str]:
 
 
 def _ago(then: datetime, now: datetime) -> str:
-    seconds = max(0, (now - then) // timedelta(seconds=1))
-    for length, unit in _STEPS:
-        if seconds >= length:
-            return f"{seconds // length} {unit} ago"
-    return "just now"
+    return ago((now - then) / timedelta(seconds=1))
 
 
 def _took(seconds: float) -> str:
@@ -170,16 +179,19 @@ def _visible(value: object) -> object:
 
     That also makes any text fit for UTF-8, a path with bytes that are none included.
     """
-    if not isinstance(value, str) or value.isprintable():
+    # What is marked as HTML was made here, of values that came by here.
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)
 
 
-_TEMPLATE = jinja2.Environment(
+_PAGES = jinja2.Environment(
     loader=jinja2.PackageLoader("prefect_exporter"),
     autoescape=True,
     finalize=_visible,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
-).get_template("status.html")
+)
+_PAGES.filters |= {"ago": ago, "span": span, "took": _took}
+_TEMPLATE = _PAGES.get_template("status.html")

@@ -15,11 +15,14 @@ from prefect_exporter.client import PrefectClient
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.directory import Directory
 from prefect_exporter.environment import BadSettings
+from prefect_exporter.health.readings import Reading, Readings
+from prefect_exporter.rates import Rates
 from prefect_exporter.runner import Outages, Runner
 from prefect_exporter.status import TargetStatus
 from prefect_exporter.store import Store
 from prefect_exporter.targets import Target
 from prefect_exporter.traffic import Traffic
+from prefect_exporter.ui_links import UiLinks, ui_links
 
 # How long the others wait at most for the first polls of what counts.
 HEAD_START_SECONDS = 5.0
@@ -101,6 +104,24 @@ class Polling:
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._client.__aexit__(None, None, None)
+
+    @property
+    def links(self) -> UiLinks:
+        """Prefect's own pages."""
+        return ui_links(self.target.settings.api_url, self.target.settings.ui_url)
+
+    def readings(self, rates: Rates) -> Readings:
+        """Return what the collectors last learnt."""
+        name = self.target.name
+        return Readings(
+            name,
+            self.target.settings.api_url,
+            self.links,
+            now_us(),
+            {each.collector.name: Reading(each.state, each.status()) for each in self.runners},
+            rates.latency_seconds(name),
+            rates.rate(name),
+        )
 
     def status(self) -> TargetStatus:
         """Return what is known of the target."""

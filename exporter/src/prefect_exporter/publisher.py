@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 from prometheus_client import ProcessCollector
 from prometheus_client.core import Metric
 
-from prefect_exporter import self_metrics, traffic
+from prefect_exporter import report_schedule, self_metrics, traffic
 from prefect_exporter.errors import LedgerDamaged, LedgerError
 from prefect_exporter.exposition import (
     Exposition,
@@ -23,6 +23,8 @@ from prefect_exporter.exposition import (
 )
 from prefect_exporter.ledger import Ledger
 from prefect_exporter.metrics import Kind
+from prefect_exporter.rates import Rates
+from prefect_exporter.report_schedule import Made
 from prefect_exporter.runner import Runner
 from prefect_exporter.self_metrics import Process
 from prefect_exporter.status import Configuration
@@ -67,6 +69,9 @@ class Publisher:
         # Versions go on from here: whoever replaces a publisher hands this over.
         self.current = assemble(0, ())
         self.configuration: Configuration | None = None
+        # What outlives a publisher: how counts rose lately, and how reports went.
+        self.rates: Rates | None = None
+        self.made: Callable[[], Mapping[str, Made]] = dict
 
     def show(self, runners: Sequence[Runner[Any]], traffics: dict[str, Traffic]) -> None:
         """Go over to these targets; call it between two publications, as the store's thread does.
@@ -122,6 +127,8 @@ class Publisher:
     def _publish(self, ledger: Ledger) -> Exposition:
         now = self._clock()
         self._release(ledger, now)
+        if self.rates is not None:
+            self.rates.note(ledger.tally, self._traffics)
         version = self.current.version + 1
         exposition = assemble(version, self._render_all(ledger))
         ledger.tally.mark_shown(version, now)
@@ -160,6 +167,8 @@ class Publisher:
         for process in self_metrics.PROCESS_FAMILIES:
             # Also a shard without a target says that it is there.
             yield process.fill((target, self._process()) for target in self._traffics or ("",))
+        if made := self.made():
+            yield from (report.fill(made.items()) for report in report_schedule.FAMILIES)
         yield from self._process_metrics.collect()
 
     def _by_target(self) -> dict[str, list[Runner[Any]]]:

@@ -1,83 +1,48 @@
-"""The HTTP routes: `/metrics`, the health answers, a live page for people, and the runbooks.
+"""The HTTP routes: `/metrics`, the health answers, and a live page for people with what is near it.
 
-Every answer is made from values that are ready; a request never waits for Prefect or the disk.
+Every answer is made from values that are ready; a request never waits for Prefect, and only one for
+a report reads the disk, in a thread of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import secrets
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.params import Security
-from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.security.http import HTTPBase
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from prefect_exporter.exposition import Exposition
 from prefect_exporter.negotiation import prefers_openmetrics, weights
-from prefect_exporter.page import of_target, render_page, unready_line
-from prefect_exporter.runbooks import Runbooks
+from prefect_exporter.page import of_target, unready_line
+from prefect_exporter.page_routes import no_target, page_routes
+from prefect_exporter.reports import Reports
+from prefect_exporter.responses import SAFE, plain
+from prefect_exporter.routes import METRICS, PAGE, Front, Route
 from prefect_exporter.status import Status
 
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-METRICS = "/metrics"
-PAGE = "/"
-
 _REALM = 'realm="prefect-exporter"'
 _METHODS = ("GET", "HEAD")
-# No Strict-Transport-Security: it binds every port of the host, so it would take Prefect's own
-# page and Grafana away from whoever serves those by plain HTTP beside a TLS exporter.
-# https://www.rfc-editor.org/rfc/rfc6797#section-8.3
-_SAFE = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-_NO_RUNBOOKS = "no runbooks came with this exporter; read docs/alerts.md of prefect-observability"
-# A target's name has 63 characters at most.
-_SHOWN_CHARACTERS = 63
-
-_Answers: TypeAlias = Mapping[int, tuple[str, ...]]
 _PLAIN = ("text/plain",)
-_STRING = {"type": "string"}
-
-
-class Front(Protocol):
-    """What the routes show; every method answers at once."""
-
-    def exposition(self) -> Exposition:
-        """Return the last published metrics."""
-        ...
-
-    def served(self, version: int) -> None:
-        """Learn that a scraper was sent the whole of that publication."""
-        ...
-
-    def status(self) -> Status:
-        """Return how the exporter is doing now."""
-        ...
+_JSON = "application/json"
+_STRING, _OBJECT = {"type": "string"}, {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Who may read `/metrics`, `/` and `/runbooks`: everyone, unless a credential is set.
+    """Who may read `/metrics`, `/` and what belongs to it: everyone, unless a credential is set.
 
     Args:
         basic: ``user:password``.
@@ -116,22 +81,13 @@ class Auth:
         return expected
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """One path: who answers it, with which statuses and content types, as which part.
-
-    Those of a part are guarded; the others are always there.
-    """
-
-    path: str
-    answer: Callable[..., Awaitable[Response]]
-    answers: _Answers
-    query: tuple[str, ...] = ()
-    part: str | None = None
-
-
 def create_app(
-    front: Front, *, auth: Auth, parts: Collection[str] = (METRICS, PAGE), alerts: str = ""
+    front: Front,
+    *,
+    auth: Auth,
+    parts: Collection[str] = (METRICS, PAGE),
+    alerts: str = "",
+    reports: Reports | None = None,
 ) -> FastAPI:
     """Return the application that serves *front*.
 
@@ -142,6 +98,7 @@ def create_app(
         auth: Who may read it.
         parts: ``METRICS``, ``PAGE`` or both; the health answers are always there.
         alerts: The runbooks as Markdown, which belong to ``PAGE``; "" where there are none.
+        reports: The folder of reports, which belong to ``PAGE``; `reports` here, unless given.
     """
     app = FastAPI(
         title="Prefect exporter",
@@ -152,42 +109,31 @@ def create_app(
     )
     app.add_exception_handler(HTTPException, _refusal)
     app.add_exception_handler(Exception, _crash)
-    for route in _routes(front, parts, alerts):
+    pages = page_routes(front, parts, alerts, reports or Reports(Path("reports")))
+    for route in (*_routes(front), *pages):
         if route.part is None or route.part in parts:
             _add(app, route, auth)
     return app
 
 
-def _routes(front: Front, parts: Collection[str], alerts: str) -> tuple[_Route, ...]:
-    documents = Runbooks(alerts) if alerts else None
-
+def _routes(front: Front) -> tuple[Route, ...]:
     async def metrics(request: Request) -> Response:
         return _Scrape(front, request)
 
-    async def page() -> Response:
-        return _html(partial(render_page, front.status(), links_metrics=METRICS in parts))
-
-    async def runbooks() -> Response:
-        if documents is None:
-            return _plain(_NO_RUNBOOKS, HTTPStatus.NOT_FOUND)
-        return _html(documents.page)
-
     async def healthz() -> Response:
-        return _plain("ok")
+        return plain("ok")
 
     async def readyz(request: Request) -> Response:
         return _readiness(front.status(), request.query_params.get("target"))
 
     return (
-        _Route(METRICS, metrics, {200: (TEXT_TYPE, OPENMETRICS_TYPE)}, part=METRICS),
-        _Route(PAGE, page, {200: ("text/html",)}, part=PAGE),
-        _Route("/runbooks", runbooks, {200: ("text/html",), 404: _PLAIN}, part=PAGE),
-        _Route("/healthz", healthz, {200: _PLAIN}),
-        _Route("/readyz", readyz, {200: _PLAIN, 404: _PLAIN, 503: _PLAIN}, query=("target",)),
+        Route(METRICS, metrics, {200: (TEXT_TYPE, OPENMETRICS_TYPE)}, part=METRICS),
+        Route("/healthz", healthz, {200: _PLAIN}),
+        Route("/readyz", readyz, {200: _PLAIN, 404: _PLAIN, 503: _PLAIN}, query=("target",)),
     )
 
 
-def _add(app: FastAPI, route: _Route, auth: Auth) -> None:
+def _add(app: FastAPI, route: Route, auth: Auth) -> None:
     async def guard(request: Request) -> None:
         if not auth.allows(request.headers.get("authorization", "")):
             raise HTTPException(
@@ -215,7 +161,7 @@ def _add(app: FastAPI, route: _Route, auth: Auth) -> None:
 
 
 def _described(status: int, types: tuple[str, ...]) -> dict[str, Any]:
-    content = {each: {"schema": _STRING} for each in types}
+    content = {each: {"schema": _OBJECT if each == _JSON else _STRING} for each in types}
     return {"description": HTTPStatus(status).phrase, "content": content}
 
 
@@ -228,7 +174,7 @@ class _Scrape(Response):
         page = exposition.openmetrics if open_metrics else exposition.text
         zipped = weights(request.headers.get("accept-encoding", "")).get("gzip", 0) > 0
         size = len(page.zipped) if zipped else page.size
-        headers = {**_SAFE, "Vary": "Accept, Accept-Encoding", "Content-Length": str(size)}
+        headers = {**SAFE, "Vary": "Accept, Accept-Encoding", "Content-Length": str(size)}
         if zipped:
             headers["Content-Encoding"] = "gzip"
         super().__init__(
@@ -258,34 +204,20 @@ class _Scrape(Response):
 def _readiness(status: Status, target: str | None) -> Response:
     if target is not None:
         if target not in {each.name for each in status.targets}:
-            named = ascii(target[:_SHOWN_CHARACTERS])
-            return _plain(f"no target is called {named}", HTTPStatus.NOT_FOUND)
+            return plain(no_target(target), HTTPStatus.NOT_FOUND)
         status = of_target(status, target)
     if status.ready:
-        return _plain("ready")
+        return plain("ready")
     lines = [
         unready_line(row, status.at) for row in status.collectors if row.required and not row.fresh
     ]
-    return _plain("\n".join(lines), HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _html(render: Callable[[str], str]) -> Response:
-    nonce = secrets.token_urlsafe(16)
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
-    return HTMLResponse(render(nonce), headers={**_SAFE, "Content-Security-Policy": policy})
-
-
-def _plain(text: str, status: int = HTTPStatus.OK) -> Response:
-    return PlainTextResponse(f"{text}\n", status_code=status, headers=_SAFE)
+    return plain("\n".join(lines), HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    answer = _plain(HTTPStatus(error.status_code).phrase, error.status_code)
+    answer = plain(HTTPStatus(error.status_code).phrase, error.status_code)
     answer.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The framework knows only the method of the first route that has the path.
@@ -295,4 +227,4 @@ async def _refusal(_request: Request, error: Exception) -> Response:
 
 async def _crash(_request: Request, _error: Exception) -> Response:
     # The framework raises the error again once this is sent, so that it is logged.
-    return _plain("Internal Server Error", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return plain("Internal Server Error", HTTPStatus.INTERNAL_SERVER_ERROR)

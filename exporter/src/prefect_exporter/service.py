@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,11 +19,17 @@ from prefect_exporter.environment import BadSettings
 from prefect_exporter.errors import LedgerDamaged
 from prefect_exporter.exchanges import budget_of
 from prefect_exporter.exposition import Exposition
+from prefect_exporter.failures.document import document
+from prefect_exporter.health.model import Health
+from prefect_exporter.health.whole import health_of
 from prefect_exporter.ledger import Ledger, open_ledger, replace_ledger
 from prefect_exporter.metrics import Counted
 from prefect_exporter.moments import moment
 from prefect_exporter.polling import Polling, now_us
 from prefect_exporter.publisher import Publisher
+from prefect_exporter.rates import Rates
+from prefect_exporter.report_schedule import ReportSchedule, report_command
+from prefect_exporter.reports import Reports
 from prefect_exporter.runner import Runner
 from prefect_exporter.settings import Settings
 from prefect_exporter.shards import Shard
@@ -70,6 +77,8 @@ class Service:
         self._configuration = Configuration(self._started)
         self._pollings = self._made(self._targets, {})
         self._look = asyncio.Event()
+        self._rates = Rates(time.monotonic)
+        self._schedule = _schedule(settings)
 
     async def __aenter__(self) -> Self:
         """Open the ledger, so that a bad one is told before anything is served.
@@ -116,6 +125,8 @@ class Service:
             tasks.create_task(self.publisher.run())
             self._start(self._pollings.values(), tasks)
             tasks.create_task(self._watch(tasks))
+            if self._schedule is not None:
+                tasks.create_task(self._schedule.run(lambda: list(self._pollings)))
 
     def _start(self, pollings: Iterable[Polling], tasks: asyncio.TaskGroup) -> None:
         # One after the other, also from then on: what all do at once, scrapes have to wait for.
@@ -208,6 +219,19 @@ class Service:
             configuration=self._configuration,
         )
 
+    def health(self) -> Health:
+        """Return how Prefect is, as far as the collectors know."""
+        return health_of([each.readings(self._rates) for each in self._pollings.values()])
+
+    def failures(self, target: str) -> bytes | None:
+        """Return a target's failures as JSON; None while they are not known."""
+        polling = self._pollings.get(target)
+        if polling is None:
+            return None
+        readings = polling.readings(self._rates)
+        state = readings.state("failure_groups")
+        return state and document(target, state, polling.links, moment(readings.now_us))
+
     def _open(self, opening: Opening) -> None:
         settings = self._settings
         # Each target may switch collectors off; the ledger knows all that any may count.
@@ -225,9 +249,20 @@ class Service:
             hold_seconds=settings.hold_seconds,
         )
         self.publisher.configuration = self._configuration
+        self.publisher.rates = self._rates
+        if self._schedule is not None:
+            self.publisher.made = self._schedule.all_made
 
     def _traffics(self) -> dict[str, Traffic]:
         return {name: polling.traffic for name, polling in self._pollings.items()}
+
+
+def _schedule(settings: Settings) -> ReportSchedule | None:
+    if settings.report_schedule is None:
+        return None
+    reports = Reports(settings.report_folder)
+    command = report_command(settings, reports.folder)
+    return ReportSchedule(settings.report_schedule, reports, command, lambda: moment(now_us()))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from prefect_exporter import values
 from prefect_exporter.client import Connection
 from prefect_exporter.durations import format_duration
 from prefect_exporter.otlp_settings import otlp_problem
+from prefect_exporter.report_settings import report_problem
 from prefect_exporter.selection import Patterns, Selection
 from prefect_exporter.shards import SHARD, SHARDS, Shard
 from prefect_exporter.values import Address, choice, seconds, whole
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
 
     api_url: Annotated[str, values.API_URL] = _setting(
         "PREFECT_API_URL", "http://127.0.0.1:4200/api", "The Prefect API to read."
+    )
+    ui_url: Annotated[str, values.UI_URL] | None = _setting(
+        "PREFECT_UI_URL",
+        None,
+        "Where Prefect's pages are, for links to them; without it, where the API is.",
     )
     api_key: Secret | None = _setting(
         "PREFECT_API_KEY", None, "The API key of a Prefect Cloud workspace."
@@ -229,6 +235,37 @@ class Settings(BaseSettings):
         "The ledger's file: every count, and what was counted.",
     )
 
+    failure_window_seconds: Annotated[float, seconds("1h", "14d")] = _setting(
+        "PREFECT_EXPORTER_FAILURE_WINDOW",
+        "24h",
+        "How far back failed runs are put into groups.",
+    )
+    max_failure_groups: Annotated[int, whole(1, 1_000)] = _setting(
+        "PREFECT_EXPORTER_MAX_FAILURE_GROUPS",
+        "50",
+        "How many groups of failures have series of their own; the rest is `other`.",
+    )
+
+    report_schedule: Annotated[str, values.CRON] | None = _setting(
+        "PREFECT_EXPORTER_REPORT_SCHEDULE",
+        None,
+        "When a report of each target is made, in UTC; without it, none is.",
+    )
+    report_since_seconds: Annotated[float, seconds("1h", "90d")] = _setting(
+        "PREFECT_EXPORTER_REPORT_SINCE", "7d", "The period that such a report is about."
+    )
+    report_path: Annotated[Path, values.FOLDER] | None = _setting(
+        "PREFECT_EXPORTER_REPORT_PATH",
+        None,
+        "Where reports are kept, and `/report` looks for them; without it, `reports` beside the "
+        "ledger.",
+    )
+    report_send_to_file: Annotated[Path, values.READABLE] | None = _setting(
+        "PREFECT_EXPORTER_REPORT_SEND_TO_FILE",
+        None,
+        "A file of Apprise addresses, one a line, that get each such report.",
+    )
+
     terminal_spans: Flag = _setting(
         "PREFECT_EXPORTER_TERMINAL_SPANS",
         "false",
@@ -257,7 +294,7 @@ class Settings(BaseSettings):
         "PREFECT_EXPORTER_TLS_KEY_FILE", None, "The key of that certificate, not encrypted."
     )
     basic_auth: UserAndPassword | None = _setting(
-        "PREFECT_EXPORTER_BASIC_AUTH", None, "Who may read `/metrics` and `/`."
+        "PREFECT_EXPORTER_BASIC_AUTH", None, "Who may read `/metrics`, `/` and what belongs to it."
     )
     bearer_token: Secret | None = _setting(
         "PREFECT_EXPORTER_BEARER_TOKEN",
@@ -287,6 +324,8 @@ class Settings(BaseSettings):
             )
         if self.terminal_spans and (problem := otlp_problem(os.environ, f"{PREFIX}TERMINAL_SPANS")):
             problems.append(problem)
+        if self.report_schedule and (problem := report_problem(f"{PREFIX}REPORT_SCHEDULE")):
+            problems.append(problem)
         if self.stale_after_seconds <= self.poll_interval_seconds:
             interval = format_duration(self.poll_interval_seconds)
             problems.append(
@@ -312,6 +351,11 @@ class Settings(BaseSettings):
     def interval(self, collector: str, usual_seconds: float) -> float:
         """Return the seconds between polls of a collector that is not switched off."""
         return self.collectors.get(collector) or usual_seconds
+
+    @property
+    def report_folder(self) -> Path:
+        """Where reports are kept."""
+        return self.report_path or self.state_path.parent / "reports"
 
     @property
     def selection(self) -> Selection:

@@ -20,6 +20,7 @@ FILE = f"{PREFIX}TARGETS_FILE"
 # They say where one server is and who we are there: beside a file they would be read by nobody.
 _OF_ONE = (
     "PREFECT_API_URL",
+    "PREFECT_UI_URL",
     "PREFECT_API_KEY",
     "PREFECT_API_AUTH_STRING",
     "PREFECT_CLIENT_CUSTOM_HEADERS",

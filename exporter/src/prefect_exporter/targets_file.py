@@ -23,6 +23,7 @@ SECRETS = {
 _TEXTS = {
     "name": "PREFECT_EXPORTER_TARGET",
     "url": "PREFECT_API_URL",
+    "ui_url": "PREFECT_UI_URL",
     "ca_file": "PREFECT_API_SSL_CERT_FILE",
     "tls_insecure_skip_verify": "PREFECT_API_TLS_INSECURE_SKIP_VERIFY",
     "request_timeout": "PREFECT_EXPORTER_REQUEST_TIMEOUT",

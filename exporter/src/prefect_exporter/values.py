@@ -23,6 +23,7 @@ STATE_HOME = "${XDG_STATE_HOME:-~/.local/state}"
 MAX_BUCKETS = 12
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
+_CRON_FIELDS = 5
 _FASTEST, _SLOWEST = 1.0, 86_400.0
 MAX_TAG_LABELS = 10
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,63}", re.ASCII)
@@ -112,13 +113,21 @@ def _flag(text: str) -> bool:
 
 
 def _api_url(text: str) -> str:
+    return _web_address(text, "belong in PREFECT_API_AUTH_STRING")
+
+
+def _ui_url(text: str) -> str:
+    return _web_address(text, "do not belong into a link")
+
+
+def _web_address(text: str, credentials: str) -> str:
     if not _PRINTABLE.fullmatch(text):
         raise ValueError("holds a space or a character that is not ASCII")
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("is not an http or https address")
     if "@" in parts.netloc:
-        raise ValueError("holds credentials, which belong in PREFECT_API_AUTH_STRING")
+        raise ValueError(f"holds credentials, which {credentials}")
     if parts.query or parts.fragment:
         raise ValueError("holds a query or a fragment")
     if parts.port == 0:
@@ -150,7 +159,7 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def _state_path(text: str) -> Path:
+def _path(text: str) -> Path:
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     path = os.path.expanduser(text.replace(STATE_HOME, home, 1))  # noqa: PTH111 - no exception
     if path.startswith("~"):
@@ -158,6 +167,23 @@ def _state_path(text: str) -> Path:
     if "\0" in path:
         raise ValueError("holds a NUL character")
     return Path(path).absolute()
+
+
+def _folder(text: str) -> Path:
+    path = _path(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError("is no folder")
+    return path
+
+
+def _cron(text: str) -> str:
+    # Here, so that commands that need no schedule do not wait for the import.
+    from croniter import croniter  # noqa: PLC0415 - see above
+
+    # Five fields, in the words of crontab(5): what it takes beyond, Prefect's own schedules lack.
+    if len(text.split()) != _CRON_FIELDS or not croniter.is_valid(text):
+        raise ValueError("is not a cron expression")
+    return " ".join(text.split())
 
 
 def _file(text: str) -> Path:
@@ -277,10 +303,13 @@ def _label(text: str) -> str:
 
 FLAG = Accept("true or false", _flag)
 API_URL = Accept("an address such as http://127.0.0.1:4200/api", _api_url)
+UI_URL = Accept("an address such as http://127.0.0.1:4200", _ui_url)
 ADDRESS = Accept(
     "host:port, such as 127.0.0.1:9877, [::1]:9877, or 0.0.0.0:9877 for every interface", _address
 )
-STATE_PATH = Accept("the path of a file on a local disk", _state_path)
+STATE_PATH = Accept("the path of a file on a local disk", _path)
+FOLDER = Accept("the path of a folder on a local disk", _folder)
+CRON = Accept("five fields of cron in UTC, such as 0 6 * * 1", _cron)
 FILE = Accept("the path of a readable PEM file", _file)
 READABLE = Accept("the path of a readable file", _file)
 CA_FILE = Accept("the path of a PEM file with certificates", _ca_file)

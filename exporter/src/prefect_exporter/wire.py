@@ -1,7 +1,8 @@
 """The fields that we read of Prefect's answers, and no others; what is new there is skipped.
 
 Shapes are those of Prefect 3.8's REST API. User data (parameters, context, messages) is never
-decoded, so it can reach neither a label nor a log line; only ``FlowRunRecord`` has a message.
+decoded, so it can reach neither a label nor a log line; only ``FlowRunRecord`` and ``ToldLog``
+have a message.
 """
 
 from __future__ import annotations
@@ -135,8 +136,21 @@ class TaskRun(msgspec.Struct, frozen=True):
     state: TaskState | None = None
     state_type: str | None = None
     state_name: str | None = None
+    expected_start_time: Moment | None = None
     start_time: Moment | None = None
     end_time: Moment | None = None
+    tags: list[str] = []
+
+
+class ToldLog(msgspec.Struct, frozen=True):
+    """One row of ``POST /logs/filter``; its message may hold anything."""
+
+    name: str
+    level: int
+    message: str
+    timestamp: Moment
+    flow_run_id: UUID | None = None
+    task_run_id: UUID | None = None
 
 
 class Flow(msgspec.Struct, frozen=True):

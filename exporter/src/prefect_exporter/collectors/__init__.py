@@ -12,12 +12,14 @@ from prefect_exporter.collectors.deployment_history import DeploymentHistoryColl
 from prefect_exporter.collectors.deployment_schedules import DeploymentScheduleCollector
 from prefect_exporter.collectors.deployments import DeploymentCollector
 from prefect_exporter.collectors.events import EventCollector
+from prefect_exporter.collectors.failure_groups import FailureGroupCollector
 from prefect_exporter.collectors.flow_run_events import FlowRunEventCollector
 from prefect_exporter.collectors.flow_run_starts import FlowRunStartCollector
 from prefect_exporter.collectors.flow_runs import FlowRunCollector
 from prefect_exporter.collectors.flow_runs_active import ActiveFlowRunCollector
 from prefect_exporter.collectors.flow_runs_late import LateFlowRunCollector
 from prefect_exporter.collectors.heartbeats import HeartbeatCollector
+from prefect_exporter.collectors.late_causes import LateCauseCollector
 from prefect_exporter.collectors.server import ServerCollector
 from prefect_exporter.collectors.task_runs import TaskRunCollector
 from prefect_exporter.collectors.task_runs_active import ActiveTaskRunCollector
@@ -45,6 +47,7 @@ COLLECTORS: tuple[Factory, ...] = (
     FlowRunStartCollector,
     ActiveFlowRunCollector,
     LateFlowRunCollector,
+    LateCauseCollector,
     HeartbeatCollector,
     TaskRunCollector,
     ActiveTaskRunCollector,
@@ -57,6 +60,7 @@ COLLECTORS: tuple[Factory, ...] = (
     WorkQueueCollector,
     ConcurrencyLimitCollector,
     AutomationCollector,
+    FailureGroupCollector,
     EventCollector,
     ServerCollector,
     FlowRunAudit,

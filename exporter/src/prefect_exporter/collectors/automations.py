@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from prefect_exporter.api import Api, EventFilter, Interval
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, highest
-from prefect_exporter.collectors.paging import listed
 from prefect_exporter.facts import Add, Change, Cursor, Fact, Series
 from prefect_exporter.feeds.event_pages import OVERLAP_US, RETENTION_US, read_events
 from prefect_exporter.labels import clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import HOUR, micros, moment
+from prefect_exporter.paging import listed
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import Event
 

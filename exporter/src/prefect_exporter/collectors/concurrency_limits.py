@@ -10,11 +10,11 @@ from uuid import UUID
 
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, sums
-from prefect_exporter.collectors.paging import listed, once
 from prefect_exporter.collectors.slot_holders import holders_of_deployments, holders_of_tags
 from prefect_exporter.errors import Rejected
 from prefect_exporter.labels import clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
+from prefect_exporter.paging import listed, once
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import ConcurrencyLimit, TagLimit
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from prefect_exporter.api import RunFilter
 from prefect_exporter.collectors.base import Context
-from prefect_exporter.collectors.paging import flow_runs
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import micros, seconds
+from prefect_exporter.paging import flow_runs
 from prefect_exporter.selection import Selection
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import FlowRun

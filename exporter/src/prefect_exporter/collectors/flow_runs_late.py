@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from prefect_exporter.api import Interval, RunFilter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_runs_active import deployment_places
-from prefect_exporter.collectors.paging import flow_runs
 from prefect_exporter.labels import clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import SECOND, micros, moment, seconds
+from prefect_exporter.paging import flow_runs
 from prefect_exporter.settings import Settings
 
 

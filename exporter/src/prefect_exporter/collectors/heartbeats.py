@@ -10,13 +10,13 @@ from prefect_exporter.api import Api, EventFilter, Interval, RunFilter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_runs_active import deployment_places
 from prefect_exporter.collectors.folding import sums
-from prefect_exporter.collectors.paging import flow_runs
 from prefect_exporter.directory import pages
 from prefect_exporter.errors import Malformed
 from prefect_exporter.feeds.event_pages import RETENTION_US
 from prefect_exporter.labels import OTHER
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import HOUR, SECOND, micros, moment
+from prefect_exporter.paging import flow_runs
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import Event, FlowRun
 

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from uuid import UUID
 
 from prefect_exporter.api import Api, RunFilter
-from prefect_exporter.collectors.paging import flow_runs, listed
 from prefect_exporter.directory import PAGE, pages
 from prefect_exporter.errors import Rejected
+from prefect_exporter.paging import flow_runs, listed
 
 _NOT_ENDED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 _HOLDING = ("PENDING", "RUNNING", "CANCELLING")

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, highest, status_set, sums
-from prefect_exporter.collectors.paging import listed, once
 from prefect_exporter.labels import OTHER, clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
+from prefect_exporter.paging import listed, once
+from prefect_exporter.pool_types import needs_worker
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import WorkPool
 
 # The same for pools and queues.
 STATUSES = ("READY", "NOT_READY", "PAUSED")
-# As Prefect tells them apart: WorkPool.is_push_pool and is_managed_pool of its client.
-_WITHOUT_WORKERS = (":push", ":managed")
-# What an upgrade from Prefect 2 leaves behind: no worker serves it, and it has no status.
-_AGENTS = "prefect-agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +130,3 @@ async def placed_pools(
 def name_of(pool: WorkPool) -> Labels:
     """Return the pool's name as a label."""
     return (clip(pool.name),)
-
-
-def needs_worker(kind: str) -> bool:
-    """Return whether pools of a type are served by workers, and not by a cloud or by agents."""
-    return not kind.endswith(_WITHOUT_WORKERS) and kind != _AGENTS

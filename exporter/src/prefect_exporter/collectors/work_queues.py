@@ -10,11 +10,11 @@ from prefect_exporter.api import Interval, RunFilter
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.flow_runs_active import selected_runs
 from prefect_exporter.collectors.folding import folded, highest, status_set, sums
-from prefect_exporter.collectors.paging import flow_runs, listed
 from prefect_exporter.collectors.work_pools import STATUSES
 from prefect_exporter.labels import clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import micros, moment, seconds
+from prefect_exporter.paging import flow_runs, listed
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import WorkQueue
 

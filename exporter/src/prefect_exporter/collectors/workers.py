@@ -11,12 +11,12 @@ from http import HTTPStatus
 from prefect_exporter.api import Api, Page
 from prefect_exporter.collectors.base import Context
 from prefect_exporter.collectors.folding import folded, highest, sums
-from prefect_exporter.collectors.paging import listed
 from prefect_exporter.collectors.work_pools import name_of, placed_pools
 from prefect_exporter.errors import Rejected
 from prefect_exporter.labels import OTHER, clip
 from prefect_exporter.metrics import Counted, Family, Kind, Labels, Samples
 from prefect_exporter.moments import DAY, micros, moment, seconds
+from prefect_exporter.paging import listed
 from prefect_exporter.settings import Settings
 from prefect_exporter.wire import Worker
 

@@ -85,7 +85,10 @@ class TaskRunRow(NamedTuple):
 
 
 class LogRow(NamedTuple):
-    """One log line of level error or above of a failed run, at most 8,192 characters of it."""
+    """One log line of level error or above of a failed run.
+
+    At most 8,192 characters of it; 65,536 where it holds a traceback, whose error stands last.
+    """
 
     flow_run_id: bytes
     task_run_id: bytes

@@ -17,10 +17,11 @@ from prefect_exporter.wire import (
     Slots,
     Starts,
     TagLimit,
+    ToldLog,
     Worker,
 )
 
-__all__ = ["ConcurrencyLimit", "Schedule", "TagLimit", "Worker"]
+__all__ = ["ConcurrencyLimit", "Schedule", "TagLimit", "ToldLog", "Worker"]
 
 
 class Creator(msgspec.Struct, frozen=True):
@@ -99,17 +100,6 @@ class ToldTaskRun(msgspec.Struct, frozen=True):
     tags: list[str] = []
 
 
-class ToldLog(msgspec.Struct, frozen=True):
-    """One row of ``POST /logs/filter``."""
-
-    name: str
-    level: int
-    message: str
-    timestamp: Moment
-    flow_run_id: UUID | None = None
-    task_run_id: UUID | None = None
-
-
 class ToldFlow(msgspec.Struct, frozen=True):
     """One row of ``POST /flows/filter``."""
 
@@ -125,6 +115,12 @@ class ConcurrencyOptions(msgspec.Struct, frozen=True):
     collision_strategy: str = "ENQUEUE"
 
 
+class ToldSchedule(Schedule, frozen=True):
+    """One schedule of a deployment, with the parameters that its runs get instead."""
+
+    parameters: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 class ToldDeployment(msgspec.Struct, frozen=True):
     """One row of ``POST /deployments/filter``."""
 
@@ -136,10 +132,12 @@ class ToldDeployment(msgspec.Struct, frozen=True):
     version: str | None = None
     description: str | None = None
     entrypoint: str | None = None
+    path: str | None = None
+    pull_steps: msgspec.Raw = msgspec.Raw(b"null")
     tags: list[str] = []
     paused: bool = False
     status: str | None = None
-    schedules: list[Schedule] = []
+    schedules: list[ToldSchedule] = []
     work_pool_name: str | None = None
     work_queue_name: str | None = None
     global_concurrency_limit: ConcurrencyLimit | None = None
@@ -194,6 +192,7 @@ class ToldAutomation(msgspec.Struct, frozen=True):
     enabled: bool = True
     trigger: dict[str, object] = {}
     actions: list[dict[str, object]] = []
+    updated: Moment | None = None
 
 
 class BlockType(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Who starts whom: subflows, runs of deployments, automations, and what these wait for."""

@@ -1,0 +1,1 @@
+"""How long things take, wait, and take again: what the performance section and its checks share."""

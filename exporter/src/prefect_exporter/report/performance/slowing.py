@@ -1,0 +1,147 @@
+"""What got slower: runs that began to take longer at one point, and still do."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prefect_exporter.report.remembered import remembered
+from prefect_exporter.report.statistics import (
+    ChangePoint,
+    benjamini_hochberg,
+    median,
+    pettitt,
+)
+from prefect_exporter.report.workspace import Subject, Workspace
+
+FEWEST_RUNS = 20
+"""Below it Pettitt's p is not to be relied on."""
+
+FEWEST_AFTER = 5
+"""One or two slow runs are no new speed."""
+
+LEAST_SIDE = 0.1
+"""Share of the runs on either side: a change at the very edge is mostly the rhythm of a day."""
+
+MOST_P = 0.01
+FALSE_RATE = 0.05
+"""Of all that is said to be slower, at most this share by chance, however many flows there are."""
+
+LEAST_GROWTH = 1.25
+LEAST_SECONDS = 10.0
+"""A median that grew by less than both of these costs nobody anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slowing:
+    """One subject whose runs take longer since a time; medians are seconds.
+
+    Args:
+        runs: That were looked at, in their order of time.
+        changed_us: When the first run after the change began.
+        runs_after: From then on.
+    """
+
+    subject: Subject
+    runs: int
+    changed_us: int
+    runs_after: int
+    before: float
+    after: float
+    p: float
+
+    @property
+    def growth(self) -> float:
+        """How many times as long a run takes."""
+        return self.after / self.before
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    started_us: array[int]
+    durations: array[float]
+
+
+@remembered
+def slowing(workspace: Workspace) -> Sequence[Slowing]:
+    """Return what got slower by Pettitt's test, what costs the most time first.
+
+    The runs of the period before are looked at too, if it is compared.
+    """
+    changes = {
+        subject: (series, change)
+        for subject, series in _series(workspace)
+        if len(series.durations) >= FEWEST_RUNS and (change := pettitt(series.durations))
+    }
+    most_p = min(MOST_P, benjamini_hochberg([c.p for _, c in changes.values()], FALSE_RATE))
+    found = [
+        Slowing(
+            subject,
+            len(series.durations),
+            series.started_us[change.index],
+            len(series.durations) - change.index,
+            change.before,
+            change.after,
+            change.p,
+        )
+        for subject, (series, change) in changes.items()
+        if change.p <= most_p and _matters(series.durations, change)
+    ]
+    return sorted(found, key=lambda each: -(each.after - each.before) * each.runs_after)
+
+
+def _series(workspace: Workspace) -> Iterator[tuple[Subject, _Series]]:
+    earlier = workspace.stats_of(workspace.period.before) if workspace.question.compare else {}
+    for subject, stats in workspace.stats.items():
+        if before := earlier.get(subject):
+            started_us = before.started_us + stats.started_us
+            yield subject, _Series(started_us, before.durations + stats.durations)
+        else:
+            yield subject, _Series(stats.started_us, stats.durations)
+
+
+def _matters(durations: array[float], change: ChangePoint) -> bool:
+    """Return whether runs take much longer since then, and the last ones still do."""
+    longer = max(change.before * LEAST_GROWTH, change.before + LEAST_SECONDS)
+    fewest = max(FEWEST_AFTER, round(len(durations) * LEAST_SIDE))
+    on_either_side = fewest <= change.index <= len(durations) - fewest
+    return on_either_side and change.after >= longer and median(durations[-fewest:]) >= longer
+
+
+@dataclass(frozen=True, slots=True)
+class SlowerTask:
+    """The task that explains why a flow is slower: its seconds in a flow run, at the median."""
+
+    name: str
+    before: float
+    after: float
+
+
+FEWEST_TASK_RUNS = 3
+"""Flow runs on either side, of those whose task runs were read."""
+
+_TASK_SECONDS = """
+SELECT task_runs.task, flow_runs.started_us >= ?, SUM(task_runs.seconds)
+FROM task_runs JOIN flow_runs ON flow_runs.id = task_runs.flow_run_id
+WHERE flow_runs.flow_id = ? AND flow_runs.deployment_id = ?
+    AND flow_runs.state_type = 'COMPLETED' AND task_runs.child_flow_run_id = x''
+GROUP BY task_runs.task, flow_runs.id
+"""
+
+
+def slower_task(workspace: Workspace, slow: Slowing) -> SlowerTask | None:
+    """Return the task whose growth makes up most of the flow's; None where no one does."""
+    seconds: dict[str, tuple[list[float], list[float]]] = {}
+    values = (slow.changed_us, *slow.subject)
+    for task, is_after, took in workspace.database.execute(_TASK_SECONDS, values):
+        seconds.setdefault(task, ([], []))[is_after].append(took)
+    known = [
+        SlowerTask(task, median(before), median(after))
+        for task, (before, after) in seconds.items()
+        if min(len(before), len(after)) >= FEWEST_TASK_RUNS
+    ]
+    most = max(known, key=lambda each: each.after - each.before, default=None)
+    if most is None or most.after - most.before < (slow.after - slow.before) / 2:
+        return None
+    return most

@@ -1,0 +1,1 @@
+"""What runs ask for, what they use of it, and what it costs."""

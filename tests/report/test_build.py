@@ -1,0 +1,122 @@
+"""All that was seen of a workspace, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import cast
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from prefect_exporter.report import build as building
+from prefect_exporter.report.build import build, ranked
+from prefect_exporter.report.checks import CHECKS, USAGE_CHECKS
+from prefect_exporter.report.model import Finding, Severity
+from prefect_exporter.report.workspace import Workspace
+from report.reports import report as some_report
+from report.worlds import workspace
+
+SECTIONS = (
+    "summary",
+    "dependencies",
+    "environment",
+    "performance",
+    "failures",
+    "risks",
+    "integrations",
+    "resources",
+    "plan",
+)
+
+
+def finding(subject: str, severity: str, hours: float | None = None, **more: object) -> Finding:
+    """Return a finding about a subject."""
+    one = some_report().findings[0]
+    told = {"subject": subject, "severity": Severity(severity), "hours": hours} | more
+    return msgspec.structs.replace(one, **({"check": "c", "failures": None} | told))
+
+
+def test_empty_workspace_has_every_section_and_no_finding() -> None:
+    """Where there is nothing, nothing fails and nothing is found."""
+    with workspace() as world:
+        report = build(world.workspace)
+
+    assert SECTIONS == tuple(each.id for each in report.sections)
+    assert () == report.findings
+    assert () == report.scope.notes
+
+
+def test_dearest_findings_come_first() -> None:
+    """By severity, then by hours saved, then by failures, then by name."""
+    order = [
+        finding("d", "high", 1.0),
+        finding("c", "medium", 9.0),
+        finding("b", "medium", 2.0, failures=3.0),
+        finding("a", "medium", 2.0),
+        finding("e", "medium"),
+        finding("f", "medium"),
+        finding("a", "low", 99.0, check="other"),
+    ]
+
+    assert order == ranked(order[::-1])
+
+
+def test_finding_is_told_once() -> None:
+    """The same check of the same subject, twice, is one."""
+    first, second = finding("a", "high", 1.0), finding("a", "low")
+
+    assert [first] == ranked([first, second])
+
+
+def test_check_that_fails_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the report is there, and the log has what went wrong."""
+
+    def fails(_workspace: Workspace) -> Iterator[Finding]:
+        raise ZeroDivisionError
+        yield
+
+    def finds(_workspace: Workspace) -> Iterator[Finding]:
+        yield finding("a", "low")
+
+    modules = [
+        cast("ModuleType", SimpleNamespace(__name__="x.checks.of_nothing", check=fails)),
+        cast("ModuleType", SimpleNamespace(__name__="x.checks.other", check=finds)),
+    ]
+    monkeypatch.setattr(building, "CHECKS", modules)
+    with workspace() as world, capture_logs() as logs:
+        report = build(world.workspace)
+
+    assert ["a"] == [each.subject for each in report.findings]
+    assert SECTIONS == tuple(each.id for each in report.sections)
+    note = "The part of-nothing failed (ZeroDivisionError): its results are lacking."
+    assert (note,) == report.scope.notes
+    assert [("report.part_failed", "of-nothing")] == [(log["event"], log["part"]) for log in logs]
+
+
+def test_notes_are_sorted_and_told_once() -> None:
+    """In whatever order the reading met them, the report is the same."""
+    with workspace() as world:
+        report = build(world.workspace, notes=["b", "a", "b"], requests=7)
+
+    assert (("a", "b"), 7) == (report.scope.notes, report.scope.requests)
+
+
+def test_scope_counts_the_period_alone() -> None:
+    """Runs of the period before are compared with, and not counted."""
+    with workspace(compare=True) as world:
+        flow = world.flow("f")
+        for day in range(10):
+            world.run(flow, ended_ago=86_400.0 * day + 60)
+        report = build(world.workspace)
+
+    assert 7 == report.scope.flow_runs
+    assert "2026-11-06T12:00:00Z" == report.scope.compared_since
+
+
+@pytest.mark.parametrize("module", [*CHECKS, *USAGE_CHECKS], ids=lambda module: module.__name__)
+def test_check_names_a_section(module: ModuleType) -> None:
+    """Each check belongs to a section that there is."""
+    assert module.SECTION in SECTIONS
+    assert module.check.__doc__
