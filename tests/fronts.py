@@ -137,7 +137,7 @@ class FakeService:
         """Return the status that was given."""
         return self.now
 
-    def health(self) -> Health:
+    async def health(self) -> Health:
         """Return the health that was given."""
         return self.prefect
 

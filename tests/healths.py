@@ -10,10 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from prefect_exporter.collectors.deployment_history import DeploymentHistory
+from prefect_exporter.collectors.deployment_schedules import DeploymentSchedules, Plan
 from prefect_exporter.collectors.deployments import Deployments
 from prefect_exporter.collectors.flow_runs_active import ActiveFlowRuns
 from prefect_exporter.collectors.flow_runs_late import LateFlowRuns
 from prefect_exporter.collectors.heartbeats import Heartbeats
+from prefect_exporter.collectors.late_causes import LateCauses
 from prefect_exporter.collectors.server import Server
 from prefect_exporter.collectors.work_pools import WorkPools
 from prefect_exporter.collectors.workers import Workers
@@ -21,6 +23,7 @@ from prefect_exporter.facts import End
 from prefect_exporter.failures.model import Basis, Failed, Group, Recent, Signature
 from prefect_exporter.health.model import Rate
 from prefect_exporter.health.readings import Reading, Readings
+from prefect_exporter.labels import clip
 from prefect_exporter.lateness.model import Cause, Diagnosis, Reason, Subject
 from prefect_exporter.ledger.streaks import Streak
 from prefect_exporter.metrics import Labels
@@ -42,6 +45,7 @@ WATCHED = (
     "work_pools",
     "workers",
     "deployment_history",
+    "deployment_schedules",
 )
 
 
@@ -80,6 +84,9 @@ class World:
     workers: dict[str, list[Worker]] = field(default_factory=dict)
     streaks: dict[Labels, Streak] = field(default_factory=dict)
     diagnoses: list[Diagnosis] = field(default_factory=list)
+    scheduled: int = 3
+    plans: dict[Labels, Plan] = field(default_factory=dict)
+    idle: dict[Labels, float] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     recent: list[Recent] = field(default_factory=list)
     rate: Rate = field(default_factory=Rate)
@@ -94,7 +101,7 @@ class World:
         number = len(self.listed)
         row = Listed(
             id=UUID(int=5_000 + number),
-            name=(flow, name),
+            name=(clip(flow), clip(name)),
             work_pool=pool,
             work_queue="default",
             owners=(),
@@ -123,13 +130,20 @@ class World:
 
     def is_late(self, name: Labels, number: int, seconds: float, *, pool: str = "default") -> None:
         """Let runs of a deployment wait in a pool, the oldest for so long."""
-        self.late[*name, pool, "default"] = number, seconds
+        self.late[*name, clip(pool), "default"] = number, seconds
 
     def why(self, name: Labels, cause: Cause, mend: str = "") -> None:
         """Let the cause be known for which a deployment is late."""
         flow, deployment = name
         reason = Reason(cause, "evidence", (mend,) if mend else ())
         self.diagnoses.append(Diagnosis(Subject(flow, deployment), 1, NOW_US, (reason,)))
+
+    def is_not_made(self, name: Labels, due_seconds: float = 600.0) -> None:
+        """Let a deployment be due in so long, and Prefect hold no run that is to come."""
+        self.scheduled = 0
+        self.plans[name] = Plan(None, None, NOW.timestamp() + due_seconds)
+        reason = Reason(Cause.SCHEDULER_BEHIND, "evidence", ("prefect server services start",))
+        self.diagnoses.append(Diagnosis(Subject(*name), 0, None, (reason,)))
 
     def fails(self, name: Labels, times: int, *, succeeded: bool = True) -> None:
         """Let the last runs of a deployment fail, the last one two minutes ago."""
@@ -213,7 +227,9 @@ class World:
             "flow_runs": SimpleNamespace(truncated=False, folded=0),
             "task_runs": SimpleNamespace(truncated=False, folded=0),
             "server": self.server,
-            "flow_runs_late": LateFlowRuns(*_split(self.late), scheduled=3, truncated=False),
+            "flow_runs_late": LateFlowRuns(
+                *_split(self.late), scheduled=self.scheduled, truncated=False
+            ),
             "flow_runs_active": ActiveFlowRuns(*_split(self.active), truncated=False),
             "heartbeats": Heartbeats(self.silent, {}, truncated=False, folded=0),
             "work_pools": pools,
@@ -222,7 +238,8 @@ class World:
                 len(self.listed), truncated=False, listed=tuple(self.listed)
             ),
             "deployment_history": DeploymentHistory(self.streaks, truncated=False),
-            "late_causes": SimpleNamespace(late=tuple(self.diagnoses)),
+            "late_causes": LateCauses(tuple(self.diagnoses), {}, truncated=False),
+            "deployment_schedules": DeploymentSchedules(self.plans, idle=self.idle),
             "failure_groups": SimpleNamespace(
                 groups=tuple(self.groups), recent=tuple(self.recent), truncated=False
             ),

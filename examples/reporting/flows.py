@@ -17,7 +17,7 @@ from prefect.settings import get_current_settings
 ARTIFACT = "workspace-report"
 
 # How `prefect-exporter report` ends.
-_MADE, _NO_ANSWER, _FOUND = 0, 1, 5
+_MADE, _NO_ANSWER, _FOUND, _NOT_SENT = 0, 1, 5, 6
 
 
 class ReportFailed(Exception):
@@ -44,8 +44,8 @@ def workspace_report(
         options = ["--since", since, "--output", str(markdown), "--output", str(document)]
         options += ["--fail-on", fail_on] if fail_on else []
         options += ["--send-to-file", send_to_file] if send_to_file else []
-        code, said = make_report(options, markdown)
-        if not markdown.exists():
+        code, said = make_report(options)
+        if code not in (_MADE, _FOUND, _NOT_SENT):
             raise ReportFailed(said)
         keep_report(markdown.read_text(encoding="utf-8"))
         findings = json.loads(document.read_text(encoding="utf-8"))["findings"]
@@ -54,16 +54,15 @@ def workspace_report(
     get_run_logger().info("The report has %d findings: %s", len(findings), words)
     if code == _FOUND:
         raise FindingsTooSevere(f"{words}; see the artifact {ARTIFACT}")
-    if code != _MADE:
+    if code == _NOT_SENT:
         raise ReportFailed(said)
 
 
 @task(retries=2, retry_delay_seconds=60)
-def make_report(options: list[str], made: Path) -> tuple[int, str]:
+def make_report(options: list[str]) -> tuple[int, str]:
     """Run `prefect-exporter report` in a process of its own; return how it ended, and what it said.
 
-    Where Prefect did not answer it is tried again, and goes on where it was; where only somebody
-    was not reached with it, *made* is there, and nobody gets it twice.
+    Where Prefect did not answer it is tried again, and goes on where it was.
     """
     # The worker's settings, wherever they come from: a profile, a file, or the environment.
     settings = get_current_settings().to_environment_variables(
@@ -78,7 +77,7 @@ def make_report(options: list[str], made: Path) -> tuple[int, str]:
         text=True,
     )
     said = done.stderr.strip()[-2000:]
-    if done.returncode == _NO_ANSWER and not made.exists():
+    if done.returncode == _NO_ANSWER:
         raise ReportFailed(said)
     return done.returncode, said
 

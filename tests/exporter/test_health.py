@@ -19,6 +19,9 @@ from prefect_exporter.health.whole import health_of
 from prefect_exporter.lateness.model import Cause
 
 TOLD = tuple[Tone, str, str]
+STALLED = (
+    "2 deployments are due within a day, and no run is to come: Prefect's scheduler stands still."
+)
 
 
 def seen(*worlds: World) -> Health:
@@ -136,6 +139,41 @@ def unused_pool(world: World) -> None:
     world.deployment("train", "by-hand", pool="gpu", scheduled=False)
 
 
+def stalled(world: World) -> None:
+    """Let deployments be due within a day, and no run be to come."""
+    world.is_not_made(world.deployment("etl", "hourly"))
+    world.is_not_made(world.deployment("etl", "nightly"), 86_399.0)
+    world.is_not_made(world.deployment("etl", "weekly"), 86_401.0)
+
+
+def stalled_for_later(world: World) -> None:
+    """Let no run be to come of what is due later than within a day."""
+    world.is_not_made(world.deployment("etl", "weekly"), 86_401.0)
+
+
+def made(world: World) -> None:
+    """Let a run be to come since somebody looked for the causes."""
+    world.is_not_made(world.deployment("etl", "hourly"))
+    world.scheduled = 1
+
+
+def just_made(world: World) -> None:
+    """Let Prefect have met one deployment, and another one's schedule, within two minutes."""
+    for name in ("new", "resumed"):
+        world.is_not_made(world.deployment("etl", name))
+    world.diagnoses.clear()
+    world.listed[0] = replace(world.listed[0], created=NOW - timedelta(seconds=119))
+    world.listed[1] = replace(world.listed[1], created=NOW - timedelta(seconds=121))
+    world.idle["etl", "resumed"] = NOW.timestamp() - 119.0
+
+
+def met_a_while_ago(world: World) -> None:
+    """The same, two minutes later."""
+    just_made(world)
+    world.listed[0] = replace(world.listed[0], created=NOW - timedelta(seconds=121))
+    world.idle["etl", "resumed"] = NOW.timestamp() - 121.0
+
+
 def managed(world: World) -> None:
     """Let a pool need no worker."""
     world.pool("serverless", online=0, type="prefect:managed")
@@ -196,6 +234,31 @@ CASES: list[tuple[Callable[[World], None], TOLD]] = [
     (starting, (Tone.IDLE, "Unknown", "Waiting for the first values.")),
     (waiting, (Tone.IDLE, "Unknown", "Waiting for the first values.")),
     (stale, (Tone.WARN, "Unknown", "What is known of flow_runs_late is 12 min old.")),
+    (
+        stalled,
+        (Tone.BAD, "Stalled", STALLED),
+    ),
+    (
+        met_a_while_ago,
+        (Tone.BAD, "Stalled", STALLED),
+    ),
+    (
+        stalled_for_later,
+        (
+            Tone.GOOD,
+            "Fine",
+            "Nothing is down, late or stuck; no run is to come of 1 deployment.",
+        ),
+    ),
+    (
+        made,
+        (
+            Tone.GOOD,
+            "Fine",
+            "Nothing is down, late or stuck; no run is to come of 1 deployment.",
+        ),
+    ),
+    (just_made, (Tone.GOOD, "Fine", "Nothing is down, late or stuck.")),
     (
         stopped,
         (Tone.BAD, "Stopped", "Work pool gpu has no worker, and 3 runs wait for one."),
@@ -287,8 +350,15 @@ def test_unknown_is_never_fine(name: str, changes: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     ("first", "then"),
-    [(down, stopped), (stopped, late), (stale, late), (late, failing), (pending, failing)],
-    ids=["down", "stopped", "stale", "late", "stuck"],
+    [
+        (down, stopped),
+        (stalled, stopped),
+        (stopped, late),
+        (stale, late),
+        (late, failing),
+        (pending, failing),
+    ],
+    ids=["down", "stalled", "stopped", "stale", "late", "stuck"],
 )
 def test_worse_goes_before(first: Callable[[World], None], then: Callable[[World], None]) -> None:
     """Of two things that hold the worse one is said."""
@@ -348,6 +418,31 @@ def test_long_waits_come_first() -> None:
     assert ["pending", "late", "late", "silent"] == [row.kind for row in rows]
 
 
+def test_what_is_not_made_is_listed_after_what_is_late() -> None:
+    """A deployment that is due and of which no run is made is a row with a cause and a mend."""
+    world = World()
+    world.is_not_made(world.deployment("a", "hourly"))
+    late(world)
+    silent(world)
+
+    *others, row = seen(world).work.rows
+
+    assert ["late", "late", "silent"] == [each.kind for each in others]
+    assert ("a/hourly", 0, None) == (row.where, row.number, row.seconds)
+    assert "no runs are made: scheduler behind" == row.what
+    assert "prefect server services start" == row.mend
+    assert f"http://127.0.0.1:4200/deployments/deployment/{world.listed[0].id}" == row.url
+
+
+def test_cause_of_a_long_name_is_found() -> None:
+    """The label of a long name is a short form of it, and its cause is told all the same."""
+    world = World()
+    world.is_late(world.deployment("etl", "x" * 300), 1, 400.0)
+    world.why(("etl", "x" * 300), Cause.POOL_PAUSED)
+
+    assert ["pool paused"] == [row.cause for row in seen(world).work.rows]
+
+
 def test_pools_with_a_problem_come_first() -> None:
     """A pool without a worker in which runs wait is first, then the other problems."""
     world = World()
@@ -400,21 +495,21 @@ def test_messages_are_short_and_hold_no_secret() -> None:
 
     assert row.message.startswith("cannot reach postgresql://me:")
     assert "hunter2" not in row.message
-    assert len(row.message) <= 161
+    assert len(row.message) <= 401
     assert row.url.startswith("http://127.0.0.1:4200/runs/flow-run/")
 
 
 def test_newest_failures_and_largest_groups_come_first() -> None:
-    """Failures are sorted by when, groups by how many, and five groups are shown."""
+    """Failures are sorted by when, groups by how many; five of each are shown."""
     world = World()
     for number in range(7):
         world.failed(("etl", "hourly"), f"e{number}", number=number, ago=number)
 
     health = seen(world)
 
-    assert [f"e{number}" for number in range(7)] == [row.message for row in health.failures.rows]
+    assert [f"e{number}" for number in range(5)] == [row.message for row in health.failures.rows]
     assert [6, 5, 4, 3, 2] == [row.number for row in health.alike.rows]
-    assert 2 == health.alike.more
+    assert (2, 2) == (health.failures.more, health.alike.more)
 
 
 def test_parts_are_bounded_and_count_the_rest() -> None:

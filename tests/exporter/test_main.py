@@ -23,6 +23,7 @@ from prefect_exporter.errors import (
     LedgerTooNew,
     LedgerUnreadable,
     Malformed,
+    NotSent,
     Unreachable,
 )
 from prefect_exporter.listener import CannotListen
@@ -64,6 +65,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         (LedgerTooNew("new"), Exit.LEDGER, ("new",)),
         (LedgerError("odd"), Exit.LEDGER, ("odd",)),
         (CannotListen("taken"), Exit.LISTEN, ("taken",)),
+        (
+            NotSent([(1, "json")]),
+            Exit.NOT_SENT,
+            ("the report could not be sent to address 1 (json)",),
+        ),
         (
             Malformed("admin/version", "a web page, not the Prefect API"),
             Exit.UNEXPECTED,
@@ -190,6 +196,7 @@ def test_help_names_the_exit_codes_and_where_to_read_on() -> None:
         "2  a bad setting",
         "3  the ledger is not usable",
         "4  the listen address is not usable",
+        "6  with report --send-to-file",
     ):
         assert told in done.stdout
 

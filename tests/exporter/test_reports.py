@@ -44,6 +44,7 @@ def test_newest_report_is_found_whatever_lies_beside_it(tmp_path: Path) -> None:
     (tmp_path / "notes.html").write_text("mine")
     (tmp_path / "report-default-20269999T999999Z.html").write_text("no time")
     (tmp_path / "report-default-20270101T000000Z.html").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "report-default-20270102T000000Z.html")
 
     found = Reports(tmp_path).newest("html", "default")
 
@@ -67,12 +68,15 @@ def test_only_the_newest_reports_are_kept(tmp_path: Path) -> None:
         put(tmp_path, age=age).with_suffix(".md").write_text("x")
     other = put(tmp_path, "other", age=100)
     (tmp_path / "notes.html").write_text("mine")
+    # What a child that was killed has left behind.
+    (tmp_path / f".{put(tmp_path, age=0).name}.k3_x9").write_text("half")
+    (tmp_path / ".report-default-notes.html").write_text("mine")
 
     reports.thin_out("default")
 
     kept = sorted(path.name for path in tmp_path.iterdir())
-    assert 2 * KEPT + 2 == len(kept)
-    assert {other.name, "notes.html"} <= set(kept)
+    assert 2 * KEPT + 3 == len(kept)
+    assert {other.name, "notes.html", ".report-default-notes.html"} <= set(kept)
     assert put(tmp_path, age=KEPT - 1).name in kept
 
 
@@ -276,6 +280,15 @@ def test_failure_is_one_line_and_no_success(tmp_path: Path, script: str, reason:
     assert "last_success_timestamp_seconds" not in clock.samples()
 
 
+def test_reports_that_cannot_be_sent_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """Each is written before it is sent, so the old ones go although all of them fail."""
+    clock = Clock(tmp_path, f"{WRITES}\nsys.exit('the report could not be sent')")
+    for _ in range(KEPT + 3):
+        clock.look(later=timedelta(days=1))
+
+    assert len(list(tmp_path.glob("*.html"))) <= KEPT
+
+
 def test_command_that_cannot_be_started_is_told(tmp_path: Path) -> None:
     """A folder that cannot be made is a line, and the watch goes on."""
     (tmp_path / "file").write_text("")
@@ -360,8 +373,10 @@ def test_command_line_holds_no_secret(tmp_path: Path) -> None:
 
     command = report_command(settings, tmp_path)("prod", [tmp_path / "a.html"])
 
-    assert [sys.executable, "-m", "prefect_exporter.report_child", str(os.getpid())] == command[:4]
-    options = dict(zip(command[4:8:2], command[5:8:2], strict=False))
+    # Without -P it would import whatever lies in the folder that the exporter was started in.
+    child = [sys.executable, "-P", "-m", "prefect_exporter.report_child", str(os.getpid())]
+    assert child == command[:5]
+    options = dict(zip(command[5:9:2], command[6:9:2], strict=False))
     assert {"--target": "prod", "--since": "30d"} == options
     assert ["--send-to-file", str(addresses)] == list(command[-2:])
     assert "hunter2" not in " ".join(command)

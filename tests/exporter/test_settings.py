@@ -135,6 +135,7 @@ BAD = [
     ),
     ("REPORT_SCHEDULE", "0 6 * *", f"='0 6 * *' is not a cron expression; {CRON_MEND}"),
     ("REPORT_SCHEDULE", "0 6 * * 1 0", f"='0 6 * * 1 0' is not a cron expression; {CRON_MEND}"),
+    ("REPORT_SCHEDULE", "0 6 30 2 *", f"='0 6 30 2 *' is not a cron expression; {CRON_MEND}"),
     ("REPORT_SCHEDULE", "61 6 * * 1", f"='61 6 * * 1' is not a cron expression; {CRON_MEND}"),
     (
         "REPORT_PATH",

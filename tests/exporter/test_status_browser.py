@@ -25,6 +25,27 @@ UPDATE = "UPDATE_PICTURES"
 RENEWED_MS = 5_000
 COLLECTORS = (*WATCHED, "deployments", "heartbeats", "events", "automations", "failure_groups")
 
+LONG = (
+    "Process exited with status code -9. It exited due to a SIGKILL signal, typically caused by "
+    "the system ending the process for exceeding its memory, or by somebody who stopped it. "
+) * 2
+# Words of names, each of which has as many boxes as lines it stands on.
+BROKEN_WORDS = """() => {
+    const broken = [];
+    for (const cell of document.querySelectorAll("td:first-child:not(.text), td.name")) {
+        const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            for (const word of texts.currentNode.data.matchAll(/[A-Za-z]+/g)) {
+                const range = document.createRange();
+                range.setStart(texts.currentNode, word.index);
+                range.setEnd(texts.currentNode, word.index + word[0].length);
+                if (range.getClientRects().length > 1) broken.push(word[0]);
+            }
+        }
+    }
+    return broken;
+}"""
+
 Colours = Literal["light", "dark"]
 
 
@@ -74,6 +95,57 @@ def test_usual_workspace_fits_on_one_screen(browser: Browser) -> None:
         height = visit.page.evaluate("document.documentElement.scrollHeight")
 
         assert height <= DESKTOP[1]
+
+
+def test_long_messages_leave_the_page_on_one_screen(browser: Browser) -> None:
+    """Of many failures with long messages five are shown, with two lines each."""
+    world = usual()
+    for number in range(12):
+        kind = f"{LONG[: number * 7]}Error"
+        world.failed(("crashing", "every-hour"), f"{kind}: {LONG}", number=12 - number)
+    with visiting(browser, service_of(world)) as visit:
+        page = visit.page
+        lines = page.locator("#failures .lines, #alike .lines")
+        heights = [box["height"] for each in lines.all() if (box := each.bounding_box())]
+
+        assert 10 == lines.count()
+        expect(page.locator("#failures")).to_contain_text("and 8 more")
+        assert page.evaluate("document.documentElement.scrollHeight") <= DESKTOP[1]
+        # Two lines of 14 px by 1.4.
+        assert max(heights) < 40
+        assert [] == visit.barriers()
+
+
+def test_keyboard_unfolds_a_long_message(browser: Browser) -> None:
+    """Whoever cannot point at a message reads it whole while the row's link has the focus."""
+    world = usual()
+    world.failed(("crashing", "crashing"), LONG)
+    with visiting(browser, service_of(world)) as visit:
+        message = visit.page.locator("#failures .lines").last
+        before = message.bounding_box()
+        visit.page.locator("#failures-rows").focus()
+        for _ in range(2):
+            visit.page.keyboard.press("Tab")
+        after = message.bounding_box()
+
+    assert before
+    assert after
+    assert after["height"] > before["height"]
+
+
+def test_names_break_between_words(browser: Browser) -> None:
+    """A name of usual length is broken behind its slash or hyphens if at all, in every table."""
+    world = usual()
+    for name in ("crashing", "unattended", "timing-out", "finance-report"):
+        place = world.deployment(name, name)
+        world.failed(place, LONG)
+        world.fails(place, 3)
+        world.is_late(place, 1, 4_000.0)
+        world.pool(name, online=0)
+    with visiting(browser, service_of(world)) as visit:
+        broken = visit.page.evaluate(BROKEN_WORDS)
+
+    assert [] == broken
 
 
 def test_phone_has_one_column(browser: Browser) -> None:

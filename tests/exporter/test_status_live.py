@@ -71,6 +71,7 @@ def _exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
             "PREFECT_EXPORTER_LISTEN_ADDRESS": address,
             "PREFECT_EXPORTER_STATE_PATH": str(folder / "ledger"),
             "PREFECT_EXPORTER_POLL_INTERVAL": "1s",
+            "PREFECT_EXPORTER_COLLECTORS": "late_causes=1s",
             "PREFECT_EXPORTER_REPORT_SCHEDULE": "0 0 * * *",
         }
         command = [sys.executable, "-m", "prefect_exporter", "serve"]
@@ -87,13 +88,16 @@ def _exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
 
 
 def test_page_of_a_real_prefect_tells_what_is_wrong(exporter: Exporter, browser: Browser) -> None:
-    """The page names the pool without a worker, the deployment that fails, and its last runs."""
+    """The page names what stands still, the pool without a worker, and what fails."""
     known = exporter.until("/status.json", _is_known).json()
 
-    assert "No workers" == known["verdict"]["word"]
+    # The server has no scheduler, so the runs that are due are not made.
+    assert "Stalled" == known["verdict"]["word"]
     with browser.visit(exporter.url) as visit:
         page = visit.page
-        expect(page.locator("h1")).to_have_text("No workers")
+        expect(page.locator("h1")).to_have_text("Stalled")
+        expect(page.locator("#work")).to_contain_text("no runs are made: scheduler behind")
+        expect(page.locator("#work")).to_contain_text("prefect server services start")
         expect(page.locator("#failing")).to_contain_text("sync-crm/hourly")
         expect(page.locator("#pools")).to_contain_text("no worker")
         newest = page.locator("#failures a").first
@@ -111,7 +115,8 @@ def _is_known(answer: httpx.Response) -> bool:
         return False
     parts = answer.json()
     names = ("work", "pools", "failing", "failures", "alike")
-    return all(parts[name]["known"] == "known" for name in names) and parts["failing"]["total"] > 0
+    listed = parts["failing"]["total"] > 0 and parts["work"]["total"] > 0
+    return listed and all(parts[name]["known"] == "known" for name in names)
 
 
 def test_failures_of_a_real_prefect_are_one_group(exporter: Exporter) -> None:

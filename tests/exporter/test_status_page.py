@@ -70,7 +70,7 @@ def section(text: str, name: str) -> str:
     """Return the words of a part of the page."""
     found = re.search(rf'<section id="{name}".*?</section>', text, re.DOTALL)
     assert found
-    return " ".join(re.sub("<[^>]+>", " ", found[0]).split())
+    return " ".join(re.sub("<[^>]+>", " ", found[0].replace("<wbr>", "")).split())
 
 
 def test_page_answers_its_question_first() -> None:
@@ -88,10 +88,10 @@ def test_page_shows_each_part() -> None:
 
     assert "default Stopped 3.8.8 42 ms 11 http://127.0.0.1:4200/api" in section(text, "targets")
     assert "train-model/weekly pending 1 40 min" in section(text, "work")
-    mended = "daily-report/finance prefect worker start --pool reports late: no worker 7 26 min"
+    mended = "daily-report/finance late: no worker prefect worker start --pool reports 7 26 min"
     assert mended in section(text, "work")
-    assert "reports process no worker, 7 late 0 of 2 - 1 h ago" in section(text, "pools")
-    assert "default process 2 late 2 3 of 10 12 s ago" in section(text, "pools")
+    assert "reports process no worker, 7 late 0 of 2 - 1 h" in section(text, "pools")
+    assert "default process 2 late 2 3 of 10 12 s" in section(text, "pools")
     assert "score/live 20+ 2 min ago never" in section(text, "failing")
     assert "amber-fox-2 score/live Failed upstream TimeoutError: feature" in section(
         text, "failures"
@@ -100,6 +100,33 @@ def test_page_shows_each_part() -> None:
         text, "alike"
     )
     assert "Failed per minute over the last 59 min" in text
+
+
+def test_one_mend_stands_once() -> None:
+    """Of a thousand deployments without runs ten are shown; the command that mends all, once."""
+    world = World()
+    for number in range(1_000):
+        world.is_not_made(world.deployment("etl", f"d{number:03}"))
+
+    words = section(page(world), "work")
+
+    assert "etl/d000 no runs are made: scheduler behind prefect server services start 0 -" in words
+    assert 10 == words.count("no runs are made: scheduler behind")
+    assert 1 == words.count("prefect server services start")
+    assert "and 990 more" in words
+
+
+def test_long_messages_are_whole_for_who_points_at_them() -> None:
+    """What the page has no room for stands in a title, and holds no secret there either."""
+    world = World()
+    world.failed(("etl", "hourly"), 'E: "<b>" password=hunter2 ' + "word " * 60)
+
+    elements = Elements(page(world))
+
+    titles = elements.all("div", "title")
+    assert 2 == len(titles)
+    assert all('"<b>"' in title and title.endswith("word") for title in titles)
+    assert "hunter2" not in titles[0]
 
 
 def test_calm_page_says_so_in_each_part() -> None:

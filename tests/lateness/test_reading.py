@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from prefect_exporter.collectors.deployments import DeploymentCollector
 from prefect_exporter.collectors.late_causes import REMEMBERED_POLLS, LateCauseCollector, LateCauses
 from prefect_exporter.errors import Rejected
 from prefect_exporter.lateness.answer import Answer, NoSuchDeploymentError, Query, answer
-from prefect_exporter.lateness.document import as_text
+from prefect_exporter.lateness.document import as_json, as_text
 from prefect_exporter.lateness.model import Cause
 from prefect_exporter.moments import HOUR, SECOND
 from prefect_exporter.ui_links import UiLinks
@@ -266,11 +267,14 @@ def test_nothing_late_is_one_line(prefect: FakePrefect) -> None:
 
 def test_names_cannot_command_a_terminal(prefect: FakePrefect) -> None:
     """Neither colours nor lines of their own come out of a name."""
-    name = "a\x1b[2J\rb\n  mend   rm -rf /"
+    name = "a\x1b[2J\x9b2J\rb\n  mend   rm -rf /"
     put(prefect, deployment(1, name), late(1))
     text = as_text(told(prefect), prefect.now_us, UiLinks("http://prefect"))
+    as_object = as_json(told(prefect), "default", prefect.now_us, UiLinks("http://prefect"))
 
-    assert not {"\x1b", "\r"} & set(text)
+    assert as_object.replace("\n", "").isprintable()
+    assert name == json.loads(as_object)["diagnoses"][0]["deployment"]
+    assert not {"\x1b", "\x9b", "\r"} & set(text)
     assert not any(line.startswith("  mend") for line in text.splitlines())
 
 

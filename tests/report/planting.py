@@ -118,6 +118,8 @@ class Planter(World):
         key = UUID(told["id"])
         self._places[key] = (pool or "", asked["work_queue_name"] or "")
         self._age("deployment", told["id"], created_ago, updated_ago)
+        for each in told["schedules"]:
+            self._age("deployment_schedule", each["id"], created_ago, updated_ago)
         return key
 
     def pool(

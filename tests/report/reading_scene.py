@@ -25,12 +25,24 @@ from prefect_exporter.ui_links import ui_links
 from report.world import World
 
 DAYS = 86_400.0
+_TRACEBACK = """Encountered exception during execution: ValueError('{1}')
+Traceback (most recent call last):
+  File "/srv/flows/etl.py", line 7, in {0}
+    raise ValueError("{1}")
+ValueError: {1}
+"""
 TABLES = ("objects", "flow_runs", "task_runs", "logs")
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """What was planted, by ids: ``tagged`` runs carry a tag by one of its three ways."""
+    """What was planted, by ids.
+
+    Args:
+        tagged: Carry a tag by one of its three ways.
+        unlike: Failed with one message and two tracebacks.
+        alike: Failed with one message and one traceback.
+    """
 
     ended: frozenset[UUID]
     before: frozenset[UUID]
@@ -38,6 +50,8 @@ class Planted:
     tasks: frozenset[UUID]
     tagged: frozenset[UUID]
     of_first_flow: frozenset[UUID]
+    unlike: frozenset[UUID]
+    alike: frozenset[UUID]
 
 
 def plant(world: World) -> Planted:
@@ -79,7 +93,23 @@ def plant(world: World) -> Planted:
     for state in ("Running", "Late", "AwaitingConcurrencySlot", "Pending"):
         unended.add(world.run(flows[1], deployments[1], ended_ago=300.0, state=state))
     world.run(flows[1], ended_ago=20 * DAYS)
-    return Planted(*map(frozenset, (ended, before, unended, tasks, tagged, first)))
+    unlike, alike = (
+        _failures(world, flows[1], name, kinds) for name, kinds in (("a", 2), ("b", 1))
+    )
+    ended |= unlike | alike
+    return Planted(*map(frozenset, (ended, before, unended, tasks, tagged, first, unlike, alike)))
+
+
+def _failures(world: World, flow: UUID, name: str, kinds: int) -> set[UUID]:
+    """Plant 30 failures with one message, and so many tracebacks by turns."""
+    message = f"Flow run encountered an exception: ValueError: {name}"
+    found = set()
+    for number in range(30):
+        ago = DAYS + 60.0 * number
+        run = world.run(flow, ended_ago=ago, state="Failed", message=message)
+        world.log(run, _TRACEBACK.format(f"load_{name}_{number % kinds}", name), ago=ago)
+        found.add(run)
+    return found
 
 
 def question(api_url: str, world: World, **fields: object) -> Question:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from prefect_exporter.report.model import (
     Action,
     Chart,
@@ -105,6 +107,20 @@ def finding(texts: Texts, severity: Severity, section: str, number: int = 1) -> 
     )
 
 
+def many_findings(number: int = 1_000) -> Report:
+    """Return a report with so many findings of one check, and then one of another."""
+    made = report()
+    flaky = tuple(
+        msgspec.structs.replace(
+            finding(Texts(f"flow {each:04}/nightly"), Severity.MEDIUM, "failures"),
+            check="flow-flaky",
+        )
+        for each in range(1, number + 1)
+    )
+    last = finding(Texts("rare/nightly"), Severity.LOW, "failures")
+    return msgspec.structs.replace(made, findings=(*flaky, last))
+
+
 def _findings(texts: Texts) -> tuple[Finding, ...]:
     low = tuple(finding(texts, Severity.LOW, "performance", each) for each in range(1, 14))
     return (
@@ -152,7 +168,7 @@ def _graph(texts: Texts) -> Graph:
         id="who",
         title="Who starts whom",
         nodes=(
-            Node("a", texts.name, "deployment", runs=7, failed_share=0.5, reach=3),
+            Node("a", texts.name, "deployment", 7, 0.5, 3, Link(texts.name, texts.url)),
             Node("b", "load", "flow", runs=7),
             Node("c", "report/daily", "deployment", runs=7, failed_share=0.0),
             Node("d", "when loaded", "automation"),

@@ -131,6 +131,19 @@ def test_table_sorts_by_keyboard(visit: Visit) -> None:
     assert "descending" == column(visit.page, "Runs").get_attribute("aria-sort")
 
 
+def test_node_of_a_graph_is_followed_by_keyboard(visit: Visit) -> None:
+    """What has a page is a link with a name, which the tab key reaches and shows."""
+    link = visit.page.locator("svg.graph a")
+
+    assert 1 == link.count()
+    name = "etl/nightly: deployment, 7 runs, 50 % failed, 3 downstream"
+    assert 1 == visit.page.get_by_role("link", name=name, exact=True).count()
+    visit.page.locator("#dependencies [role=region]").first.focus()
+    visit.page.keyboard.press("Tab")
+    assert link.evaluate("each => each === document.activeElement")
+    assert "3px" == link.locator("rect").evaluate("each => getComputedStyle(each).strokeWidth")
+
+
 def test_first_tab_leads_past_the_contents(visit: Visit) -> None:
     """Who uses the keyboard can skip to the report."""
     visit.page.keyboard.press("Tab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import cast
 
@@ -29,6 +30,16 @@ SECTIONS = (
     "resources",
     "plan",
 )
+
+
+def test_flow_that_is_not_there_is_a_note() -> None:
+    """Whoever wrote a flow's name wrongly is told, rather than that nothing ran."""
+    with workspace() as world:
+        world.flow("etl")
+        question = replace(world.workspace.question, flows=("etl", "elt"))
+        made = build(Workspace(world.workspace.store, question))
+
+    assert made.scope.notes == ("No flow is called 'elt'.",)
 
 
 def finding(subject: str, severity: str, hours: float | None = None, **more: object) -> Finding:

@@ -68,6 +68,22 @@ class TestArrows:
             "parent/nightly": ("deployment", 2, 2),
         }
 
+    def test_nodes_lead_to_their_pages(self, world: WorldBuilder) -> None:
+        """Deployments, flows and automations have a page of Prefect's, events have none."""
+        parent, child = world.flow("parent"), world.flow("child")
+        nightly = world.deployment(parent, "nightly")
+        run = world.run(parent, nightly, ended_ago=HOUR, seconds=60)
+        world.run(child, ended_ago=HOUR, parent=run)
+        then = world.automation("then", when("file.arrived"), [runs(nightly)])
+        links = world.workspace.question.links
+
+        assert {each.name: each.link and each.link.url for each in _graph(world).nodes} == {
+            "child": links.flow(child),
+            "parent/nightly": links.deployment(nightly),
+            "then": links.automation(then),
+            "file.arrived": None,
+        }
+
     @pytest.mark.parametrize("by", ["deployment", "flow", "tag", "name"])
     def test_automation_stands_between_what_it_hears_and_starts(
         self, world: WorldBuilder, by: str

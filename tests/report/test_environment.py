@@ -263,7 +263,7 @@ class TestDeploymentPausedForgotten:
         assert paused.evidence[0].numbers["days"] == 40
         assert off.evidence[0].numbers == {"missed": 14}
         assert "resume_deployment" in paused.action.change
-        assert "schedule resume etl/b" in off.action.change
+        assert "schedule ls etl/b" in off.action.change
 
     def test_short_period_shows_nothing_of_schedules(self) -> None:
         """An hour without a run is no proof that a schedule is forgotten."""

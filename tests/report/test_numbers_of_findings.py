@@ -70,8 +70,8 @@ def _check(world: WorldBuilder, check: str) -> Iterator[Finding]:
         (
             "schedule_denser_than_duration",
             {
-                "median_seconds": 600.0,
-                "median_gap_seconds": 300.0,
+                "usual_seconds": 600.0,
+                "usual_gap_seconds": 300.0,
                 "needed": 2.0,
                 "limit": None,
                 "overlaps": 29,

@@ -21,11 +21,13 @@ from report.world import DAY, HOUR, World
 from report.worlds import NOW_US, WorldBuilder, workspace
 
 
-def _hourly(world: World, name: str, seconds: list[float], *, until_ago: float = 0) -> UUID:
+def _hourly(
+    world: World, name: str, seconds: list[float], *, until_ago: float = 0, every: float = HOUR
+) -> UUID:
     """Plant a run an hour, the last one *until_ago* seconds ago."""
     flow = world.flow(name)
     for number, took in enumerate(seconds):
-        ended_ago = until_ago + (len(seconds) - number - 1) * HOUR
+        ended_ago = until_ago + (len(seconds) - number - 1) * every
         world.run(flow, ended_ago=ended_ago + 1, seconds=took)
     return flow
 
@@ -139,10 +141,10 @@ def test_many_flows_do_not_make_one_slower() -> None:
     """The more flows are looked at, the surer one has to be: else chance would accuse some."""
     suspicious = [100.0] * 8 + [130.0, 100.0, 130.0, 100.0, 130.0] + [130.0] * 9
     with workspace() as world:
-        _hourly(world, "suspicious", suspicious)
+        _hourly(world, "suspicious", suspicious, every=HOUR / 4)
         alone = len(slowing(world.workspace))
     with workspace() as world:
-        _hourly(world, "suspicious", suspicious)
+        _hourly(world, "suspicious", suspicious, every=HOUR / 4)
         for number in range(60):
             _hourly(world, f"steady-{number}", [100.0 + i * 7 % 5 for i in range(20)])
 

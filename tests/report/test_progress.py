@@ -34,20 +34,36 @@ def test_pause_is_told_at_once() -> None:
 
 
 def test_bar_shows_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its end moves as more becomes known, and it never runs over."""
+    """Its end moves as more becomes known; it is full at its end alone, and fits the terminal."""
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "80")
     with progress(quiet=False) as shown:
         assert isinstance(shown, Bar)
-        shown.tell("flow runs", 10, 0)
-        shown.tell("flow runs", 50, 100)
-        shown.tell("task runs", 120, 110)
-        shown.pause(3.0)
+        shown.tell("flows", 10, 0)
+        shown.tell("flow runs", 10, 10)
+        shown.tell("flow runs", 500_000, 1_000_000)
+        shown.pause(30.0)
+        shown.tell("task runs", 1_000_120, 1_000_110)
 
-    assert "50/100" in screen.getvalue()
-    assert "task runs" in screen.getvalue()
+    parts = [each.removeprefix("\x1b[?25l").rstrip() for each in screen.getvalue().split("\r")]
+    first, full, half, pause, last = (each for each in parts if each.startswith("reading"))
+    assert "10  flows" in first
+    assert " 10/10 " in full
+    assert " 500000/1000000 " in half
+    assert half.count("#") - half.count("-") in {-1, 0}
+    assert "a pause of 30 s" in pause
+    assert "1000120/1000120  task runs" in last
+    assert ["-" in each for each in (first, full, half, pause, last)] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
     assert screen.getvalue().endswith("\n")
+    assert 80 >= max(map(len, (first, full, half, pause)))
 
 
 @pytest.mark.parametrize(("quiet", "kind"), [(True, Silent), (False, Lines)])

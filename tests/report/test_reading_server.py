@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -21,11 +22,14 @@ import pytest
 from demo.prefect_server import PrefectServer
 from fakes import Crash
 from prefect_exporter.errors import Rejected, Unreachable
+from prefect_exporter.failures.model import Basis
+from prefect_exporter.report import failed
 from prefect_exporter.report.catalog import load
 from prefect_exporter.report.question import Question
 from prefect_exporter.report.reading.pieces import AT_ONCE, Limits
 from prefect_exporter.report.reading.reader import notes
 from prefect_exporter.report.store import Store
+from prefect_exporter.report.workspace import Workspace
 from report.planting import Planter, still_server
 from report.reading_scene import (
     Passing,
@@ -102,6 +106,20 @@ def test_parents_of_subflows_are_known(scene: Scene) -> None:
         subflows, known = store.database.execute(query, (since_us,)).fetchone()
 
         assert subflows == known > 0
+
+
+def test_more_logs_are_read_where_tracebacks_differ(scene: Scene) -> None:
+    """Of failures that look alike all are told apart once two of them are not the same."""
+    query = "SELECT DISTINCT flow_run_id FROM logs WHERE message LIKE '%Traceback%'"
+    with Store(":memory:") as store:
+        read_all(store, scene.question, again(scene))
+        read = {UUID(bytes=each) for (each,) in store.database.execute(query)}
+        groups = failed.groups(Workspace(store, scene.question), scene.question.period)
+
+        assert scene.planted.unlike <= read
+        assert 0 < len(scene.planted.alike & read) < 30
+        by_traceback = [each for each in groups if each.signature.basis is Basis.TRACEBACK]
+        assert [15, 15, 30] == sorted(each.count for each in by_traceback)
 
 
 def test_only_the_period_is_read_where_nothing_is_compared(scene: Scene) -> None:

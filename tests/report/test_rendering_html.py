@@ -16,7 +16,7 @@ from prefect_exporter.report.rendering.html import render
 from prefect_exporter.report.rendering.policy import policy
 from report.hostile import ADDRESSES, NAMES
 from report.outlines import Outline
-from report.reports import UI, Texts, report
+from report.reports import UI, Texts, many_findings, report
 
 DRAWN = {"svg", "g", "path", "rect", "circle", "text", "title", "defs", "marker"}
 KNOWN = Outline(render(report()))
@@ -129,9 +129,48 @@ def test_each_chart_has_its_numbers_as_text() -> None:
     """A drawing is a picture with a name, and a table below it says the same."""
     html = render(report())
 
-    assert 4 == html.count("<svg ") == html.count(' role="img" ')
+    assert 4 == html.count("<svg ")
+    assert 3 == html.count(' role="img" ')
     assert 3 == html.count("<summary>Numbers of this chart</summary>")
     assert '<td class="number" data-value="130.5">130.5</td>' in html
+
+
+def test_nodes_of_a_graph_lead_to_prefect() -> None:
+    """A node with a page is a link with a name, in the drawing and in its table; others are not."""
+    html = render(report())
+    drawing = re.findall(r'<svg [^>]*role="group".*?</svg>', html, re.DOTALL)[0]
+
+    (link,) = re.findall(r"<a ([^>]*)><title>([^<]*)</title>", drawing)
+    assert f'href="{UI.format(1)}"' in link[0]
+    assert 'rel="noreferrer"' in link[0]
+    assert "etl/nightly: deployment, 7 runs, 50 % failed, 3 downstream" == link[1]
+    cell = f'<a href="{UI.format(1)}" rel="noreferrer">etl/nightly</a></td>'
+    table = html.partition("Who starts whom, as a table")[2].partition("</table>")[0]
+    assert 2 == table.count(cell)
+    assert 2 == table.count("<a ")
+
+
+def test_thousand_findings_of_one_check_are_a_table() -> None:
+    """The gravest are told in full, the others are a row each, and no finding is told twice."""
+    html = render(many_findings())
+
+    assert len(html) < 2_000_000
+    assert 25 + 1 == html.count('<article class="card finding')
+    assert "<summary>975 more of <code>flow-flaky</code>, as a table</summary>" in html
+    numbers = re.findall(r'id="finding-(\d+)"', html)
+    assert [*map(str, range(1, 26)), "1001"] == numbers
+    table = html.partition("975 more of <code>")[2].partition("</details>")[0]
+    assert 975 == table.count("<tr>") - 1
+    assert "flow 0026/nightly" in table
+    assert "flow 1000/nightly" in table
+
+
+def test_rows_of_findings_end_somewhere() -> None:
+    """Beyond a thousand rows the page says how many the JSON has besides."""
+    html = render(many_findings(1_100))
+
+    assert "1,075 more of <code>flow-flaky</code>" in html
+    assert "And 75 more, which the JSON has." in html
 
 
 def test_empty_report_is_a_page() -> None:

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 from prefect_exporter.report.rendering.markdown import escaped, render
 from report.hostile import ADDRESSES, NAMES
-from report.reports import UI, Texts, report
+from report.reports import UI, Texts, many_findings, report
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -102,6 +102,19 @@ def test_nobody_is_called_by_a_name() -> None:
 
     assert "<!" not in prose
     assert "@" not in prose
+
+
+def test_thousand_findings_of_one_check_hide_no_other() -> None:
+    """The gravest are told, some others are named, and the rare one of another check has a line."""
+    made = render(many_findings())
+
+    assert len(made) < 60_000
+    assert 10 == made.count("\n#### ")
+    assert "\n- 25. medium: flow 0025/nightly has failed" in made
+    assert "\n- 1001. low: rare/nightly has failed" in made
+    (line,) = (each for each in made.splitlines() if "more of `flow-flaky`" in each)
+    assert line.startswith("- and 975 more of `flow-flaky`: flow 0026/nightly, flow 0027/nightly, ")
+    assert line.endswith("flow 0065/nightly, …. The JSON has all of them.")
 
 
 def test_large_report_stays_short() -> None:

@@ -19,7 +19,9 @@ from prefect_exporter.__main__ import cli
 from prefect_exporter.environment import BadSettings
 from prefect_exporter.report.making import fails
 from prefect_exporter.report.model import Report, Severity
+from prefect_exporter.report.outputs import write
 from report.planting import Planter, still_server
+from report.reports import many_findings
 from report.reports import report as some_report
 
 
@@ -79,6 +81,19 @@ def run(
             "--output 'no/report.md' cannot be written: there is no folder 'no'",
         ),
         (["--output", ".", "--format", "md"], "--output '.' is a folder; name a file in it"),
+        (
+            ["--output", f"{'a' * 300}.md"],
+            f"--output '{'a' * 300}.md' cannot be written: File name too long",
+        ),
+        (["--until", "0001-01-01T00:00Z"], "--until '0001-01-01T00:00Z' is before 1970"),
+        (["--until", "999999999d"], "--until '999999999d' is before 1970"),
+        (["--flow", "a\udcff"], r"--flow 'a\udcff' is not UTF-8"),
+        (["--tag", "a\udcff"], r"--tag 'a\udcff' is not UTF-8"),
+        (["--price-cpu-hour", "nan"], "--price-cpu-hour nan is no price; write it as 0.05"),
+        (
+            ["--price-memory-gib-hour", "inf"],
+            "--price-memory-gib-hour inf is no price; write it as 0.05",
+        ),
         (["--target", "prod"], "--target 'prod' is not known; give one of: default"),
         (
             ["--state", "no/state.db"],
@@ -109,6 +124,18 @@ def test_wrong_option_is_one_line(
     assert (line,) == error.value.problems
 
 
+def test_device_is_written_and_not_replaced(tmp_path: Path) -> None:
+    """Root could put a file in the place of /dev/null, and of a pipe that somebody reads."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write(str(pipe), "text")
+
+    assert b"text" == os.read(reader, 10)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    os.close(reader)
+
+
 def test_wrong_option_ends_with_two(tmp_path: Path) -> None:
     """The line goes to standard error."""
     done = run(tmp_path, "--since", "soon")
@@ -137,7 +164,7 @@ def test_help_names_every_exit_code(tmp_path: Path) -> None:
     done = run(tmp_path, "--help")
 
     assert 0 == done.returncode
-    assert ["0", "1", "2", "5"] == [
+    assert ["0", "1", "2", "5", "6"] == [
         line.split()[0]
         for line in done.stdout.splitlines()
         if line.startswith("  ") and line.split()[0].isdigit()
@@ -166,15 +193,21 @@ def test_fail_on_means_at_least(there: str | None, worst: str, wanted: bool) -> 
     assert wanted == fails(report, Severity(worst))
 
 
+def test_fail_on_counts_what_is_not_told_in_full() -> None:
+    """The last of a thousand findings, beyond those that are shown, ends with 5 too."""
+    assert fails(many_findings(), Severity.LOW)
+    assert not fails(many_findings(), Severity.HIGH)
+
+
 @pytest.fixture(scope="module", name="server")
 def _server() -> Iterator[PrefectServer]:
     with still_server() as server:
         with Planter(server) as planter:
             flow = planter.flow("broken", ["team:a"])
+            nightly = planter.deployment(flow, "nightly")
             for hour in range(40):
-                planter.run(
-                    flow, ended_ago=3_600.0 * hour + 60, state="Failed", message="no such table"
-                )
+                ago = 3_600.0 * hour + 60
+                planter.run(flow, nightly, ended_ago=ago, state="Failed", message="no such table")
         yield server
 
 
@@ -188,6 +221,9 @@ def test_report_is_written_in_every_format(server: PrefectServer, tmp_path: Path
     assert (0, "") == (done.returncode, done.stdout), done.stderr
     report = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=Report)
     assert 40 == report.scope.flow_runs
+    high = sum(each.severity is Severity.HIGH for each in report.findings)
+    counted = f"{len(report.findings)} findings, {high} of them high"
+    assert f"{counted}, in r.html, r.md and r.json" == done.stderr.splitlines()[-1]
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert "broken" in (tmp_path / "r.md").read_text()
     assert {0o600} == {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names}
@@ -214,6 +250,33 @@ def test_fail_on_ends_with_five_and_writes(server: PrefectServer, tmp_path: Path
     assert 5 == done.returncode
     found = json.loads((tmp_path / "r.json").read_text())["findings"]
     assert "flow-broken" in {each["check"] for each in found if each["severity"] == "high"}
+
+
+@pytest.mark.real
+def test_report_that_was_not_sent_is_made(server: PrefectServer, tmp_path: Path) -> None:
+    """An address that fails has a code of its own; nothing is left to go on from."""
+    addresses = tmp_path / "addresses"
+    addresses.write_text("json://127.0.0.1:9/hunter2\n")
+    options = ("--quiet", "--fail-on", "high", "--output", "r.md", "--state", "state")
+    done = run(tmp_path, *options, "--send-to-file", "addresses", url=server.api_url)
+
+    told = "prefect-exporter: the report could not be sent to address 1 (json)\n"
+    assert (6, told) == (done.returncode, done.stderr)
+    assert (tmp_path / "r.md").read_text().startswith("# ")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.real
+def test_notes_on_code_stand_in_the_report(server: PrefectServer, tmp_path: Path) -> None:
+    """What of the sources could not be read is told, like what of Prefect could not."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "broken.py").write_text("import prefect\ndef broken(:\n")
+    output = tmp_path / "r.json"
+    done = run(tmp_path, "--code", "flows", "--output", str(output), url=server.api_url)
+
+    assert 0 == done.returncode, done.stderr
+    (note,) = (each for each in json.loads(output.read_text())["scope"]["notes"] if "flows" in each)
+    assert "flows/broken.py could not be read as Python." == note
 
 
 @pytest.mark.real

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from prefect_exporter.environment import BadSettings
+from prefect_exporter.errors import ExporterError
 from prefect_exporter.moments import HOUR, MINUTE
 from prefect_exporter.report import state as states
 from prefect_exporter.report.question import Period, Question
-from prefect_exporter.report.state import State, default_path
+from prefect_exporter.report.state import State, default_path, kept_in
 from prefect_exporter.report.store import Step
 from prefect_exporter.ui_links import ui_links
 
@@ -54,7 +57,7 @@ def test_what_cannot_go_on_begins_anew(
             now_us = NOW_US + 6 * HOUR
             question = replace(QUESTION, period=Period(now_us - 1, now_us), now_us=now_us)
         case "broken":
-            path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 9_000)
+            path.write_bytes(path.read_bytes()[:100] + b"\xff" * 9_000)
         case "empty":
             path.write_bytes(b"")
         case "format":
@@ -112,3 +115,95 @@ def test_default_is_elsewhere_where_there_is_no_home(
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
 
     assert default_path("one").parent.parent == tmp_path
+
+
+@pytest.mark.parametrize("content", [b"precious", b"SQLite format 3\x00" + b"\x01" * 9_000])
+def test_file_of_somebody_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    """A wrong --state, such as another database or a report, is refused and not emptied."""
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    with pytest.raises(BadSettings, match="is not the state of a report"):
+        State(path, "asked", QUESTION, fresh=True)
+
+    assert content == path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "device"])
+def test_state_is_a_plain_file(tmp_path: Path, kind: str) -> None:
+    """No link is followed, and what no database can be is one line that names the option."""
+    path, elsewhere = tmp_path / "state.db", tmp_path / "elsewhere"
+    match kind:
+        case "link":
+            path.symlink_to(elsewhere)
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path = Path("/dev/null")
+    with pytest.raises(BadSettings, match="--state"):
+        State(path, "asked", QUESTION)
+
+    assert not elsewhere.exists()
+
+
+def test_zeros_that_a_crash_left_are_begun_anew(tmp_path: Path) -> None:
+    """A machine that stopped must not stop every later report of the same question."""
+    path = tmp_path / "state.db"
+    path.write_bytes(bytes(4_096))
+    with State(path, "asked", QUESTION) as state:
+        assert not state.goes_on
+
+
+@pytest.mark.parametrize("trap", ["open", "link", "other"])
+def test_folder_that_others_may_write_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
+) -> None:
+    """Whoever makes it in /tmp first could put a link to any file of this user's there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nothing")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    folder = tmp_path / f"prefect-exporter-{os.getuid()}"
+    match trap:
+        case "open":
+            folder.mkdir()
+            folder.chmod(0o777)
+        case "link":
+            folder.symlink_to(tmp_path)
+        case "other":
+            folder.mkdir()
+            other = os.getuid() + 1
+            monkeypatch.setattr("os.getuid", lambda: other)
+            folder.rename(tmp_path / f"prefect-exporter-{other}")
+    with pytest.raises(BadSettings, match="give --state"):
+        default_path("one")
+
+
+def test_user_without_a_home_or_a_name_has_a_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs as any number."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", _no_home)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+    assert default_path("one").parent.parent == tmp_path
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_full_disk_is_one_line(path: Path) -> None:
+    """It says where there is no room, and what to do."""
+    with pytest.raises(ExporterError, match=r"state\.db.*full; free some space, or give another"):
+        _run(path, "PRAGMA max_page_count=1", "CREATE TABLE more AS SELECT randomblob(100000)")
+
+
+def test_mistake_in_a_query_is_not_called_a_full_disk(path: Path) -> None:
+    """Only what the disk does is told so; a mistake of ours keeps its traceback."""
+    with pytest.raises(sqlite3.OperationalError):
+        _run(path, "SELECT nothing FROM nowhere")
+
+
+def _run(path: Path, *queries: str) -> None:
+    with kept_in(path), State(path, "asked", QUESTION) as state:
+        for query in queries:
+            state.store.database.execute(query)

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from alert_sinks import MailSink, WebSink, mail_sink, web_sink
 from demo.processes import free_port
+from prefect_exporter.errors import NotSent
 from prefect_exporter.report.model import Report
-from prefect_exporter.report.sending import NotSent, read_addresses, send, summary, title
+from prefect_exporter.report.sending import read_addresses, send, summary, title
 from report.hostile import NAMES
 from report.reports import Texts, report
 
@@ -80,6 +81,21 @@ def test_slack_gets_the_summary(web: WebSink) -> None:
     assert summary(report()) == message["text"].strip()
 
 
+def test_what_is_named_first_is_what_the_summary_begins_with() -> None:
+    """A change that mends several findings is one, and work that never starts comes first."""
+    one, other = report().findings[0], report().findings[1]
+    replace = msgspec.structs.replace
+    action = replace(one.action, change="start a worker")
+    stopped = replace(one, title="No worker", hours=None, failures=None, action=action)
+    said = summary(replace(report(), findings=(one, other, stopped)))
+
+    first = said.partition("First:\n")[2].splitlines()
+    assert [
+        "1. High: No worker",
+        f"2. High: {one.title} (saves 3.2 h and 14 failed runs a week)",
+    ] == first
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_calls_everybody(name: str) -> None:
     """A chat finds no mention, no link and no control sequence in what is sent."""
@@ -87,6 +103,7 @@ def test_no_name_calls_everybody(name: str) -> None:
     text = title(hostile) + summary(hostile)
 
     assert not set("<>@") & set(text)
+    assert "://" not in text
     assert text.replace("\n", "").isprintable()
     assert len(summary(hostile)) <= 2_800
 
@@ -107,6 +124,22 @@ def test_each_address_is_tried(web: WebSink, mail: MailSink) -> None:
 
     assert ((1, "not an address"), (2, "json"), (3, "unknown")) == caught.value.failed
     assert 1 == len(mail.received)
+    assert 1 == len(web.bodies("/hook"))
+
+
+def test_service_that_breaks_keeps_nobody_else_waiting(
+    web: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error may quote the address, and is not told."""
+
+    def breaks(*_: object, **__: object) -> bool:
+        raise RuntimeError(SLACK)
+
+    monkeypatch.setattr(NotifySlack, "send", breaks)
+    with pytest.raises(NotSent) as caught:
+        send(report(), HTML, [SecretStr(SLACK), to_web(web)])
+
+    assert ((1, "slack"),) == caught.value.failed
     assert 1 == len(web.bodies("/hook"))
 
 

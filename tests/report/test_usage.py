@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from prefect_exporter.report import usage as usages
 from prefect_exporter.report.question import Period
 from prefect_exporter.report.usage import Name, Unusable, Usage, read_usage
 from prefect_instrumentation._meters.definitions import PEAK_MEMORY, PROCESS_CPU, SIZES
@@ -172,6 +173,8 @@ def test_credentials_go_into_the_header(secret: str | None, header: str) -> None
         (200, b"\xff\xfe", "does not answer as Prometheus does: 200"),
         (200, b'{"status": "success", "data": {"result": [[1, 2]]}}', "as Prometheus does"),
         (422, b'{"status": "error", "error": "too many samples"}', "refused: too many samples"),
+        (200, b'{"more": ' + b"[" * 100_000, "does not answer as Prometheus does: 200"),
+        (200, b'{"status": "error", "error": "\\u009b2J\\nx"}', r"refused: \\x9b2J\\nx$"),
     ],
 )
 def test_other_answers_are_told_in_a_sentence(status: int, body: bytes, message: str) -> None:
@@ -199,6 +202,9 @@ def test_numbers_that_are_none_are_left_out() -> None:
         ("http://ann:secret@127.0.0.1:9090", "holds credentials"),
         ("127.0.0.1:9090", "not an http"),
         ("ftp://prometheus", "not an http"),
+        ("http://[::1", "is none"),
+        ("http://a\x00b", "is none"),
+        ("http://127.0.0.1:1/?token=secret", "leave out"),
         ("http://127.0.0.1:1", "did not answer"),
     ],
 )
@@ -208,6 +214,41 @@ def test_addresses_that_are_none(url: str, message: str) -> None:
         asyncio.run(read_usage(url, world.workspace))
 
     assert "secret" not in str(refused.value)
+
+
+def test_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no Prometheus may send anything; it is not kept in memory."""
+    monkeypatch.setattr(usages, "MOST_BYTES", 10)
+    with (
+        workspace() as world,
+        _answering(200, NOTHING) as (url, _),
+        pytest.raises(Unusable, match="more than 10 bytes"),
+    ):
+        asyncio.run(read_usage(url, world.workspace))
+
+
+def test_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece may come in time, and the whole never would."""
+
+    async def trickles(_self: object, _data: object) -> tuple[int, bytes]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(usages, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("prefect_exporter.report.usage._Asking._post", trickles)
+    with workspace() as world, pytest.raises(Unusable, match="did not answer in"):
+        asyncio.run(read_usage("http://127.0.0.1:1", world.workspace))
+
+
+@pytest.mark.parametrize(
+    "secret", ["Bearer hush\r\nX: y", "Bearer hush\nmore", "Bearer hush\u00e9"]
+)
+def test_token_that_no_header_can_hold_is_not_repeated(secret: str) -> None:
+    """The library's own error quotes it."""
+    with workspace() as world, pytest.raises(Unusable, match="one line of ASCII") as refused:
+        asyncio.run(read_usage("http://127.0.0.1:1", world.workspace, SecretStr(secret)))
+
+    assert "hush" not in str(refused.value)
 
 
 def test_credentials_of_no_kind_are_not_repeated() -> None:

@@ -90,7 +90,7 @@ class WorldBuilder(World):
 
     def flow(self, name: str, tags: Sequence[str] = ()) -> UUID:
         """Make a flow."""
-        return self._keep(ToldFlow(next(self._ids), name, _ago(90 * DAY), list(tags)))
+        return self._keep(ToldFlow(next(self._ids), name, list(tags), _ago(90 * DAY)))
 
     def deployment(  # noqa: PLR0913  # as in World
         self,
@@ -144,9 +144,12 @@ class WorldBuilder(World):
         **fields: Any,  # noqa: ANN401  # the row's own: status, base_job_template
     ) -> None:
         """Make a work pool, with its queue ``default``."""
-        row = ToldWorkPool(
-            name, type, _ago(90 * DAY), is_paused=paused, concurrency_limit=limit, **fields
-        )
+        given: dict[str, Any] = {
+            "created": _ago(90 * DAY),
+            "is_paused": paused,
+            "concurrency_limit": limit,
+        }
+        row = ToldWorkPool(name, type, **(given | fields))
         keep(self.store, row, name)
         self.queue(name, "default")
 
@@ -162,9 +165,9 @@ class WorldBuilder(World):
         """Make a work queue."""
         given: dict[str, Any] = {"priority": 1, "updated": _ago(90 * DAY)}
         row = ToldWorkQueue(
-            next(self._ids),
-            name,
-            pool,
+            id=next(self._ids),
+            name=name,
+            work_pool_name=pool,
             is_paused=paused,
             concurrency_limit=limit,
             **(given | fields),
@@ -174,7 +177,8 @@ class WorldBuilder(World):
     def worker(self, pool: str, name: str, *, heard_ago: float = 0.0) -> None:
         """Make a worker; one that was heard within 90 s is ``ONLINE``, as Prefect has it."""
         status = "ONLINE" if heard_ago < 90 else "OFFLINE"
-        keep(self.store, ToldWorker(pool, name, status, _ago(heard_ago)), f"{pool}/{name}")
+        row = ToldWorker(name, status, _ago(heard_ago), work_pool=pool)
+        keep(self.store, row, f"{pool}/{name}")
 
     def tag_limit(self, tag: str, limit: int) -> None:
         """Limit the task runs with a tag."""

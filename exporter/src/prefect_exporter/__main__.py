@@ -19,12 +19,12 @@ from prefect_exporter.api import RunFilter
 from prefect_exporter.asking import client_of
 from prefect_exporter.discover import Found, discover, if_told, starting_file
 from prefect_exporter.environment import BadSettings, describe, load_settings
-from prefect_exporter.errors import ApiError, ExporterError, LedgerError
+from prefect_exporter.errors import ApiError, ExporterError, LedgerError, NotSent
 from prefect_exporter.healthcheck import ask_health
 from prefect_exporter.lateness.command import why_late
 from prefect_exporter.listener import CannotListen, serve
 from prefect_exporter.logs import configure_logs
-from prefect_exporter.report.command import FOUND, report
+from prefect_exporter.report.command import FOUND, NOT_SENT, report
 from prefect_exporter.settings import Settings
 from prefect_exporter.shards import Shard, owner
 from prefect_exporter.targets import Targets, load_targets, reload_targets
@@ -53,6 +53,7 @@ Exit codes:
   3  the ledger is not usable
   4  the listen address is not usable
   5  with report --fail-on: a finding is as severe
+  6  with report --send-to-file: somebody was not reached with it
 """
 
 
@@ -64,6 +65,7 @@ class Exit(IntEnum):
     LEDGER = 3
     LISTEN = 4
     FINDINGS = FOUND
+    NOT_SENT = NOT_SENT
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -200,6 +202,8 @@ def explain(error: ExporterError) -> tuple[Exit, tuple[str, ...]]:
             return Exit.LEDGER, (str(error),)
         case CannotListen():
             return Exit.LISTEN, (str(error),)
+        case NotSent():
+            return Exit.NOT_SENT, (str(error),)
         case ApiError():
             known = advice(error.kind)
             return Exit.UNEXPECTED, (f"{error.reason}. {known.mend}" if known else error.reason,)

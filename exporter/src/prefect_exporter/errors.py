@@ -9,6 +9,7 @@ ExporterError
 │   ├── Throttled         429, or 503 with Retry-After         "throttled"
 │   ├── Redirected        3xx: never followed                  "redirected"
 │   └── Malformed         not the JSON that Prefect sends      "malformed"
+├── NotSent               somebody was not reached with a report
 └── LedgerError           the state file is not usable
     ├── LedgerUnreadable  no permission, no folder, a folder   (fatal at start)
     ├── LedgerInUse       a second process holds it            (fatal at start)
@@ -19,6 +20,7 @@ ExporterError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -100,6 +102,20 @@ class Throttled(Rejected):
         super().__init__(route, reason, status=status)
         self.retry_after = retry_after
         self.kind = "throttled"
+
+
+class NotSent(ExporterError):
+    """Somebody was not reached with a report; everybody else was.
+
+    Args:
+        failed: The place of each such address in its list, from 1, and its kind, for example
+            ``mailto``.
+    """
+
+    def __init__(self, failed: Sequence[tuple[int, str]]) -> None:
+        named = ", ".join(f"address {place} ({kind})" for place, kind in failed)
+        super().__init__(f"the report could not be sent to {named}")
+        self.failed = tuple(failed)
 
 
 class LedgerError(ExporterError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from prefect_exporter.advice import Advice, advice
 from prefect_exporter.health.ages import ago, span
@@ -185,6 +185,12 @@ def _visible(value: object) -> object:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)
 
 
+def _parted(name: str) -> Markup:
+    """Return a name that may break behind its first slash: before it, mostly, stands the flow."""
+    before, slash, after = str(_visible(name)).partition("/")
+    return escape(before) + (Markup("/<wbr>") + after if slash else "")
+
+
 _PAGES = jinja2.Environment(
     loader=jinja2.PackageLoader("prefect_exporter"),
     autoescape=True,
@@ -193,5 +199,5 @@ _PAGES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PAGES.filters |= {"ago": ago, "span": span, "took": _took}
+_PAGES.filters |= {"ago": ago, "span": span, "took": _took, "parted": _parted}
 _TEMPLATE = _PAGES.get_template("status.html")

@@ -35,11 +35,13 @@ def page_routes(
 
     async def status_page() -> Response:
         links = METRICS in parts
-        render = partial(render_page, front.status(), front.health(), links_metrics=links)
+        health = await front.health()
+        render = partial(render_page, front.status(), health, links_metrics=links)
         return page(render, renews=True)
 
     async def status_json() -> Response:
-        return content(status_document(front.status(), front.health()), JSON)
+        health = await front.health()
+        return content(status_document(front.status(), health), JSON)
 
     async def runbooks() -> Response:
         if documents is None:

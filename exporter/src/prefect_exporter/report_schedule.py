@@ -104,7 +104,8 @@ def report_command(settings: Settings, folder: Path) -> Command:
             *written,
             *sent,
         ]
-        return [sys.executable, "-m", "prefect_exporter.report_child", parent, *options]
+        # -P: whatever lies in the folder that the exporter was started in is not imported.
+        return [sys.executable, "-P", "-m", "prefect_exporter.report_child", parent, *options]
 
     return command
 
@@ -177,9 +178,10 @@ class ReportSchedule:
         seconds = (self._now() - began) / timedelta(seconds=1)
         if problem is None:
             _log.info("report.made", target=target, duration_seconds=seconds, path=str(files[0]))
-            await asyncio.to_thread(self._reports.thin_out, target)
         else:
             _log.warning("report.failed", target=target, reason=problem)
+        # In any case: one that could not be sent is written all the same.
+        await asyncio.to_thread(self._reports.thin_out, target)
         last = began if problem is None else self._made[target].last_success
         self._made = {**self._made, target: Made(problem is None, seconds, last)}
 

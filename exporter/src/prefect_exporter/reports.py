@@ -14,6 +14,8 @@ MAX_BYTES = 64 * 1024 * 1024
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"report-([A-Za-z0-9_.-]{1,63})-(\d{8}T\d{6}Z)\.(html|md|json)", re.ASCII)
+# As `report.outputs` calls a file before it is whole.
+_HALF = re.compile(rf"\.{_NAME.pattern}\.\w+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,18 @@ class Reports:
             return None
 
     def thin_out(self, target: str) -> None:
-        """Keep the newest reports of a target, whatever their formats."""
+        """Keep the newest reports of a target, whatever their formats.
+
+        Call it when none is being made: what a child that was killed has left behind goes too.
+        """
         own = [each for each in self._all() if each.target == target]
         kept = sorted({each.made for each in own}, reverse=True)[:KEPT]
         for each in own:
             if each.made not in kept:
                 each.path.unlink(missing_ok=True)
+        for path in self.folder.glob(f".report-{target}-*"):
+            if (name := _HALF.fullmatch(path.name)) and name[1] == target:
+                path.unlink(missing_ok=True)
 
     def _all(self) -> Iterator[ReportFile]:
         try:
@@ -71,7 +79,9 @@ class Reports:
         except OSError:
             return
         for path in paths:
-            if (name := _NAME.fullmatch(path.name)) and not path.is_symlink():
+            # A link leads anywhere, and who reads a pipe may wait for ever.
+            name = _NAME.fullmatch(path.name)
+            if name and path.is_file() and not path.is_symlink():
                 made = _moment(name[2])
                 if made is not None:
                     yield ReportFile(path, name[1], made)

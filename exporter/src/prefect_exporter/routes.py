@@ -20,7 +20,7 @@ Answers: TypeAlias = Mapping[int, tuple[str, ...]]
 
 
 class Front(Protocol):
-    """What the routes show; every method answers at once."""
+    """What the routes show; nothing here waits for Prefect."""
 
     def exposition(self) -> Exposition:
         """Return the last published metrics."""
@@ -34,8 +34,8 @@ class Front(Protocol):
         """Return how the exporter is doing now."""
         ...
 
-    def health(self) -> Health:
-        """Return how Prefect is doing, as far as it is known now."""
+    async def health(self) -> Health:
+        """Return how Prefect is doing, as far as it was known within the last second."""
         ...
 
     def failures(self, target: str) -> bytes | None:

@@ -20,8 +20,9 @@ from prefect_exporter.errors import LedgerDamaged
 from prefect_exporter.exchanges import budget_of
 from prefect_exporter.exposition import Exposition
 from prefect_exporter.failures.document import document
+from prefect_exporter.health.kept import KeptHealth
 from prefect_exporter.health.model import Health
-from prefect_exporter.health.whole import health_of
+from prefect_exporter.health.readings import Readings
 from prefect_exporter.ledger import Ledger, open_ledger, replace_ledger
 from prefect_exporter.metrics import Counted
 from prefect_exporter.moments import moment
@@ -78,6 +79,7 @@ class Service:
         self._pollings = self._made(self._targets, {})
         self._look = asyncio.Event()
         self._rates = Rates(time.monotonic)
+        self._health = KeptHealth(self._readings)
         self._schedule = _schedule(settings)
 
     async def __aenter__(self) -> Self:
@@ -219,9 +221,12 @@ class Service:
             configuration=self._configuration,
         )
 
-    def health(self) -> Health:
+    async def health(self) -> Health:
         """Return how Prefect is, as far as the collectors know."""
-        return health_of([each.readings(self._rates) for each in self._pollings.values()])
+        return await self._health.health()
+
+    def _readings(self) -> list[Readings]:
+        return [each.readings(self._rates) for each in self._pollings.values()]
 
     def failures(self, target: str) -> bytes | None:
         """Return a target's failures as JSON; None while they are not known."""

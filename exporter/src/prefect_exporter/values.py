@@ -178,11 +178,16 @@ def _folder(text: str) -> Path:
 
 def _cron(text: str) -> str:
     # Here, so that commands that need no schedule do not wait for the import.
-    from croniter import croniter  # noqa: PLC0415 - see above
+    from croniter import CroniterBadDateError, croniter  # noqa: PLC0415 - see above
 
     # Five fields, in the words of crontab(5): what it takes beyond, Prefect's own schedules lack.
     if len(text.split()) != _CRON_FIELDS or not croniter.is_valid(text):
         raise ValueError("is not a cron expression")
+    try:
+        croniter(text).get_next()
+    except CroniterBadDateError:
+        # Such as the 30th of February.
+        raise ValueError("is not a cron expression") from None
     return " ".join(text.split())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import prefect
@@ -66,7 +67,7 @@ def test_file_that_is_no_python_is_a_note(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "flows.py").write_text(FLOW)
     told = examine([tmp_path])
 
-    assert [f"{tmp_path / 'broken.py'} could not be read as Python"] == list(told.notes)
+    assert [f"{tmp_path / 'broken.py'} could not be read as Python."] == list(told.notes)
     assert 1 == len(told.findings)
 
 
@@ -75,10 +76,62 @@ def test_what_is_too_much_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(files, "MOST_BYTES", 100)
     monkeypatch.setattr(files, "MOST_FILES", 2)
     (tmp_path / "0.py").write_text("#" * 101)
-    assert [f"1 files of {tmp_path} are too large to be read"] == list(examine([tmp_path]).notes)
+    assert [f"Too large to be read, of {tmp_path}: 1 file."] == list(examine([tmp_path]).notes)
     for number in range(1, 5):
         (tmp_path / f"{number}.py").touch()
-    assert [f"only the first 2 files of {tmp_path} were read"] == list(examine([tmp_path]).notes)
+    assert [f"Only the first 2 files of {tmp_path} were read."] == list(examine([tmp_path]).notes)
+
+
+def test_file_that_is_too_large_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was named itself."""
+    monkeypatch.setattr(files, "MOST_BYTES", 10)
+    (tmp_path / "flows.py").write_text(FLOW)
+    told = examine([tmp_path / "flows.py"])
+
+    assert [f"{tmp_path / 'flows.py'} is too large to be read."] == list(told.notes)
+    assert () == tuple(told.findings)
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ("retries=" + "+".join(["1"] * 2_000), "retries=..."),
+        ("retries=0x" + "f" * 5_000, "retries=..."),
+        ("retries=" + "9" * 400, "retries=999"),
+        ("description='token=hunter2hunter2'", "description='token=[redacted]'"),
+    ],
+    ids=["deep", "digits", "too large for a float", "secret"],
+)
+def test_hostile_option_is_written_out_within_bounds(
+    tmp_path: Path, option: str, shown: str
+) -> None:
+    """What Python itself cannot write is left out, and a secret is hidden."""
+    text = (
+        f"import requests\nfrom prefect import flow\n@flow({option})\ndef f(): requests.get('x')\n"
+    )
+    (tmp_path / "flows.py").write_text(text)
+    told = examine([tmp_path])
+    changes = "".join(each.action.change for each in told.findings)
+
+    assert [] == list(told.notes)
+    assert shown in changes
+    assert "hunter2" not in changes
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file_is_not_opened(tmp_path: Path, kind: str) -> None:
+    """Who reads a pipe waits for ever."""
+    for name in ("odd.py", "Dockerfile"):
+        match kind:
+            case "pipe":
+                os.mkfifo(tmp_path / name)
+            case "folder":
+                (tmp_path / name).mkdir()
+            case "link":
+                (tmp_path / name).symlink_to(name)
+    (tmp_path / "flows.py").write_text(FLOW)
+
+    assert 1 == len(examine([tmp_path]).findings)
 
 
 def test_path_that_is_not_there_is_a_note(tmp_path: Path) -> None:

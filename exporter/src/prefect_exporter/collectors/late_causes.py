@@ -59,7 +59,7 @@ class LateCauseCollector:
         Family(
             "prefect_flow_runs_late_by_cause",
             Kind.GAUGE,
-            "Flow runs that are late, by what has to be mended first.",
+            "Late flow runs by what has to be mended first; 1 for a deployment with no runs made.",
             ("flow", "deployment", "cause"),
             _number,
         ),

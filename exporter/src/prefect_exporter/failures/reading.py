@@ -128,7 +128,7 @@ async def tracebacks(api: Api, failures: Sequence[Failed], *, most_requests: int
     # Thousands of messages take a second, and nothing else would be served meanwhile.
     runs = await asyncio.to_thread(chosen, failures)
     first = await read(api, runs, most_requests=most_requests)
-    more = await asyncio.to_thread(_more, failures, first.texts)
+    more = await asyncio.to_thread(split, failures, first.texts)
     then = await read(api, more, most_requests=most_requests - first.requests)
     return Read(
         {**first.texts, **then.texts},
@@ -137,14 +137,19 @@ async def tracebacks(api: Api, failures: Sequence[Failed], *, most_requests: int
     )
 
 
-def _more(failures: Sequence[Failed], texts: Mapping[bytes, str]) -> list[bytes]:
-    """Return which runs to read too, of the keys of which two that were read are not the same."""
+def split(failures: Sequence[Failed], texts: Mapping[bytes, str]) -> list[bytes]:
+    """Return which runs to read too: of the keys of which two that were read are not the same.
+
+    Args:
+        failures: Those of which ``chosen`` were read.
+        texts: The tracebacks of these by the run's id, "" for a run that has none.
+    """
     ids: dict[Key, set[str]] = {}
     for failed in failures:
         if (text := texts.get(failed.run_id)) is not None:
             ids.setdefault(key(failed), set()).add(signature(failed, text or None).id)
-    split = {found for found, different in ids.items() if len(different) > 1}
-    of_them = (failed for failed in failures if key(failed) in split)
+    unlike = {found for found, different in ids.items() if len(different) > 1}
+    of_them = (failed for failed in failures if key(failed) in unlike)
     return [run for run in chosen(of_them, MOST_SAMPLES // 4) if run not in texts]
 
 

@@ -9,9 +9,9 @@ from prefect_exporter.health.readings import Readings
 from prefect_exporter.labels import OTHER
 
 GROUPS = "failure_groups"
-ALIKE_SHOWN = 5
-# A page for people: the whole message is one click away.
-MAX_CHARACTERS = 160
+SHOWN, ALIKE_SHOWN = 5, 5
+# The page shows two lines, and the rest to whoever points at it; the whole is one click away.
+MAX_CHARACTERS = 400
 
 
 def failures(readings: Readings) -> Found[Failure]:

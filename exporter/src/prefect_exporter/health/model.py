@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 SHOWN = 10
 """So many rows of a part; the others are a number."""
 
+NOT_MADE = "not made"
+
 RowT = TypeVar("RowT")
 
 
@@ -79,8 +81,9 @@ class Work:
     """Runs of a deployment that do not go on.
 
     Args:
-        kind: ``late``, ``pending``, ``cancelling`` or ``silent``.
-        number: How many runs.
+        kind: ``late``, ``pending``, ``cancelling``, ``silent``, or ``not made``: due by a schedule,
+            and Prefect holds no run that is to come.
+        number: How many runs; 0 where none is made.
         seconds: For how long the oldest one; None where that is not known.
         cause: Why, in words; "" where that is not known. *mend* is a command that mends it.
         url: The deployment's page in Prefect; None where it has none.
@@ -100,6 +103,12 @@ class Work:
     def where(self) -> str:
         """The deployment; the flow alone where there is none."""
         return f"{self.flow}/{self.deployment}" if self.deployment else self.flow
+
+    @property
+    def what(self) -> str:
+        """What is the matter, and why."""
+        kind = "no runs are made" if self.kind == NOT_MADE else self.kind
+        return f"{kind}: {self.cause}" if self.cause else kind
 
 
 @dataclass(frozen=True, slots=True)

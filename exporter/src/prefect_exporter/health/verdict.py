@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prefect_exporter.advice import advice
 from prefect_exporter.health.ages import span
-from prefect_exporter.health.model import Failing, Found, Known, Pool, Tone, Verdict, Work
+from prefect_exporter.health.model import (
+    NOT_MADE,
+    Failing,
+    Found,
+    Known,
+    Pool,
+    Tone,
+    Verdict,
+    Work,
+)
 from prefect_exporter.health.pools import NO_WORKER
 from prefect_exporter.health.readings import Reading, Readings
+from prefect_exporter.lateness.plans import NEW_US
 from prefect_exporter.ledger.streaks import LONGEST
+from prefect_exporter.metrics import Labels
+from prefect_exporter.moments import DAY, SECOND, micros, seconds
 from prefect_exporter.roster import Listed
 
-# As in the alerts PrefectFlowRunsLate and PrefectDeploymentConsecutiveFailures: a run may be a
-# little late, and one failure of many deployments is nothing that stops the others.
+# As in the alerts PrefectFlowRunsLate, PrefectDeploymentConsecutiveFailures and
+# PrefectSchedulerStalled: a run may be a little late, one failure of many deployments is nothing
+# that stops the others, and Prefect makes runs days ahead.
 LATE_SECONDS = 300.0
 FAILURES_IN_A_ROW = 3
+DUE_WITHIN_SECONDS = DAY / SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,18 @@ def _stale(facts: Facts) -> Verdict | None:
     return Verdict(Tone.WARN, "Unknown", f"What is known of {', '.join(stale)} is {age} old.")
 
 
+def _stalled(facts: Facts) -> Verdict | None:
+    late = facts.readings.state("flow_runs_late")
+    if late is None or late.scheduled:
+        return None
+    due = _due_soon(facts.readings)
+    if not due:
+        return None
+    which = _counted(due, "deployment is due", "deployments are due")
+    sentence = f"{which} within a day, and no run is to come: Prefect's scheduler stands still."
+    return Verdict(Tone.BAD, "Stalled", sentence)
+
+
 def _stopped(facts: Facts) -> Verdict | None:
     stopped = [row for row in facts.pools.rows if row.problem == NO_WORKER and row.waiting]
     if not stopped:
@@ -124,7 +150,7 @@ def _late(facts: Facts) -> Verdict | None:
 
 
 def _stuck(facts: Facts) -> Verdict | None:
-    stuck = [row for row in facts.work.rows if row.kind != "late"]
+    stuck = [row for row in facts.work.rows if row.kind not in ("late", NOT_MADE)]
     if not stuck:
         return None
     runs = _counted(sum(row.number for row in stuck), "run does", "runs do")
@@ -156,6 +182,8 @@ def _fine(facts: Facts) -> Verdict:
     readings, notes = facts.readings, []
     if runs := sum(row.number for row in facts.late):
         notes.append(_counted(runs, "run is a little late", "runs are a little late"))
+    if unmade := sum(row.kind == NOT_MADE for row in facts.work.rows):
+        notes.append(f"no run is to come of {_counted(unmade, 'deployment', 'deployments')}")
     if failed := len(facts.failing.rows):
         notes.append(_counted(failed, "deployment failed last", "deployments failed last"))
     unseen = [told for name, told in _WATCHED.items() if not _looks(readings, name)]
@@ -167,6 +195,27 @@ def _fine(facts: Facts) -> Verdict:
 
 def _looks(readings: Readings, name: str) -> bool:
     return readings.known(name) not in (Known.OFF, Known.UNSUPPORTED)
+
+
+def _due_soon(readings: Readings) -> int:
+    """Return how many deployments are due within a day, without those that Prefect just met."""
+    state = readings.state("deployment_schedules")
+    if state is None:
+        return 0
+    until, new = seconds(readings.now_us) + DUE_WITHIN_SECONDS, _new(readings, state.idle)
+    return sum(
+        plan.following is not None and plan.following < until and name not in new
+        for name, plan in state.plans.items()
+    )
+
+
+def _new(readings: Readings, idle: Mapping[Labels, float]) -> set[Labels]:
+    """Return the deployments that were made, or last seen *idle*, within two minutes."""
+    since_us = readings.now_us - NEW_US
+    state = readings.state("deployments")
+    rows: Sequence[Listed] = state.listed if state else ()
+    made = {each.name for each in rows if each.created and micros(each.created) > since_us}
+    return made | {name for name, at in idle.items() if at > seconds(since_us)}
 
 
 def _scheduled_pools(readings: Readings) -> set[str]:
@@ -184,6 +233,7 @@ _WATCHED = {
     "server": "whether the server answers",
     "flow_runs_late": "late work",
     "flow_runs_active": "stuck work",
+    "deployment_schedules": "schedules",
     "work_pools": "work pools",
     "workers": "workers",
     "deployment_history": "failing deployments",
@@ -194,6 +244,7 @@ _QUESTIONS: tuple[Callable[[Facts], Verdict | None], ...] = (
     _unreadable,
     _starting,
     _stale,
+    _stalled,
     _stopped,
     _late,
     _stuck,

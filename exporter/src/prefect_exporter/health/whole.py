@@ -22,7 +22,9 @@ def health_of(targets: Sequence[Readings]) -> Health:
         work=part_of([each.work for each in facts], work.badness),
         pools=part_of([each.pools for each in facts], pools.badness),
         failing=part_of([each.failing for each in facts], failing.badness),
-        failures=part_of([failures.failures(each) for each in targets], failures.badness),
+        failures=part_of(
+            [failures.failures(each) for each in targets], failures.badness, failures.SHOWN
+        ),
         alike=part_of(
             [failures.alike(each) for each in targets], failures.size, failures.ALIKE_SHOWN
         ),

@@ -12,6 +12,7 @@ from prefect_exporter.lateness.answer import Answer
 from prefect_exporter.lateness.model import Cause, Diagnosis, Facts, Holder, Reason
 from prefect_exporter.lateness.words import ago, duration, runs
 from prefect_exporter.moments import SECOND, moment
+from prefect_exporter.report.rendering import jsontext
 from prefect_exporter.ui_links import UiLinks
 
 
@@ -58,11 +59,11 @@ class ToldAnswer(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-def as_json(answer: Answer, target: str, now_us: int, links: UiLinks) -> bytes:
+def as_json(answer: Answer, target: str, now_us: int, links: UiLinks) -> str:
     """Return the answer as one JSON object."""
     told = tuple(_diagnosis(each, links) for each in answer.diagnoses)
     document = ToldAnswer(target, moment(now_us), told, answer.notes)
-    return msgspec.json.format(msgspec.json.encode(document), indent=2)
+    return jsontext.as_text(msgspec.json.encode(document))
 
 
 def as_text(answer: Answer, now_us: int, links: UiLinks) -> str:

@@ -86,6 +86,30 @@ def prices_of(texts: Iterable[str]) -> Mapping[str, float]:
     return prices
 
 
+def price_of(option: str, price: float) -> float:
+    """Return a price.
+
+    Raises:
+        BadSettings: It is no number, or without end.
+    """
+    if not math.isfinite(price):
+        bad(option, price, "is no price; write it as 0.05")
+    return price
+
+
+def text_of(option: str, text: str) -> str:
+    """Return a name.
+
+    Raises:
+        BadSettings: It has bytes that are no UTF-8, so nothing in Prefect can be called so.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        bad(option, text, "is not UTF-8")
+    return text
+
+
 def format_of(output: str, wanted: str | None) -> str:
     """Return the format of an output: what is wanted, else by its ending, else Markdown.
 
@@ -104,12 +128,15 @@ def check_output(output: str) -> None:
     """Say before anything is read that a file cannot be written.
 
     Raises:
-        BadSettings: Its folder does not exist, or it is a folder itself.
+        BadSettings: Its folder does not exist, it is a folder itself, or no name for a file.
     """
     if output == STDOUT:
         return
     path = Path(output)
-    if path.is_dir():
-        bad("--output", output, "is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        bad("--output", output, f"cannot be written: there is no folder {str(path.parent)!r}")
+    try:
+        if path.is_dir():
+            bad("--output", output, "is a folder; name a file in it")
+        if not path.absolute().parent.is_dir():
+            bad("--output", output, f"cannot be written: there is no folder {str(path.parent)!r}")
+    except OSError as error:
+        bad("--output", output, f"cannot be written: {error.strerror}")

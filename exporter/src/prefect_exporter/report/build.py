@@ -13,7 +13,7 @@ from prefect_exporter.report.model import Finding, Report, Scope, Section, Sever
 from prefect_exporter.report.sections import sections
 from prefect_exporter.report.usage import Usage
 from prefect_exporter.report.words import rfc3339
-from prefect_exporter.report.workspace import Workspace
+from prefect_exporter.report.workspace import GONE, Workspace
 
 ValueT = TypeVar("ValueT")
 
@@ -42,12 +42,25 @@ def build(
         requests: How many it took.
         notes: What a reader has to know of the reading.
     """
-    said = list(notes)
-    findings = ranked([*_findings(workspace, usage, said), *extra_findings])
+    said = [*notes, *_unknown_flows(workspace)]
+    there = [each for each in _findings(workspace, usage, said) if not _is_gone(each)]
+    findings = ranked([*there, *extra_findings])
     made = tuple(_sections(workspace, findings, usage, said))
     scope = _scope(workspace, requests, tuple(sorted(set(said))))
     generated = rfc3339(workspace.question.now_us)
     return Report(generated, __version__, scope, made, tuple(findings))
+
+
+def _unknown_flows(workspace: Workspace) -> Iterator[str]:
+    names = {each.name for each in workspace.catalog.flows.values()}
+    for name in workspace.question.flows:
+        if name not in names:
+            yield f"No flow is called {name!r}."
+
+
+def _is_gone(finding: Finding) -> bool:
+    """Return whether it is about a deployment or a flow that was deleted: that is its mend."""
+    return finding.subject == GONE or finding.subject.endswith(f"/{GONE}")
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:

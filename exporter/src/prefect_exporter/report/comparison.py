@@ -17,6 +17,9 @@ from prefect_exporter.report.workspace import Workspace
 MOST_CHANCE = 0.01
 """How often chance alone may show as much, for a change to be called more than that."""
 
+MOST_UNKNOWN = 0.2
+"""Of the period before: a day and a half of a week, more than a night or a Sunday."""
+
 # An inline subflow's time is its parent's too: it counts once.
 _SELECT = (
     "SELECT COUNT(*), coalesce(SUM(state_type = 'COMPLETED'), 0),"
@@ -27,6 +30,9 @@ _SELECT = (
     " coalesce(SUM(auto_scheduled AND started_us - expected_us > ?), 0)"
     " FROM flow_runs WHERE ended_us >= ? AND ended_us < ?"
 )
+
+
+_FIRST = "SELECT MIN(ended_us) FROM flow_runs WHERE ended_us >= ? AND ended_us < ?"
 
 
 class Headline(NamedTuple):
@@ -97,8 +103,32 @@ def headline(workspace: Workspace, period: Period) -> Headline:
 def changes(workspace: Workspace) -> Sequence[Change]:
     """Return the headline numbers, against the period before if that is compared and had runs."""
     now = headline(workspace, workspace.period)
-    before = headline(workspace, workspace.period.before) if workspace.question.compare else None
+    compare = workspace.question.compare and known_since(workspace) is None
+    before = headline(workspace, workspace.period.before) if compare else None
     return _compared(now, before) if before and before.runs else _alone(now)
+
+
+@remembered
+def known_since(workspace: Workspace) -> int | None:
+    """Return since when the period before is known, where much of it is not; else None.
+
+    A Prefect that deletes old runs, or a new one, has none of its beginning: to hold such a period
+    against a whole one would show a growth that there is not.
+    """
+    before, now = workspace.period.before, workspace.period
+    most_us = MOST_UNKNOWN * (now.until_us - now.since_us)
+    first_us, first_now_us = _first_us(workspace, before), _first_us(workspace, now)
+    if first_us is None or first_now_us is None:
+        return None
+    # What began late in this period too has its rhythm, or seldom runs.
+    is_whole = first_now_us - now.since_us <= most_us / 2
+    return first_us if is_whole and first_us - before.since_us > most_us else None
+
+
+def _first_us(workspace: Workspace, period: Period) -> int | None:
+    values = (period.since_us, period.until_us)
+    first: int | None = workspace.database.execute(_FIRST, values).fetchone()[0]
+    return first
 
 
 def _alone(now: Headline) -> Sequence[Change]:

@@ -67,7 +67,7 @@ def groups(workspace: Workspace, period: Period) -> Sequence[Group]:
 @remembered
 def failures(workspace: Workspace, period: Period) -> Failures:
     """Return the failures of a period; what is kept of each run is its id alone."""
-    known = assigned(list(failed_runs(workspace, period)), _tracebacks(workspace, period))
+    known = assigned(list(failed_runs(workspace, period)), tracebacks(workspace, period))
     signatures = {each.failed.run_id: each.signature for each in known}
     found = group(
         ((each.failed, each.signature) for each in known),
@@ -78,7 +78,7 @@ def failures(workspace: Workspace, period: Period) -> Failures:
     return Failures(found, signatures, _seconds(workspace, period, signatures))
 
 
-def _tracebacks(workspace: Workspace, period: Period) -> Mapping[bytes, str]:
+def tracebacks(workspace: Workspace, period: Period) -> Mapping[bytes, str]:
     """Return the tracebacks of the runs whose logs were read; "" where they have none."""
     rows = workspace.database.execute(_SELECT_LOGS, (period.since_us, period.until_us))
     return {

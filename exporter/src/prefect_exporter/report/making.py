@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,15 +27,17 @@ from prefect_exporter.report.arguments import (
     check_output,
     format_of,
     moment_of,
+    price_of,
     prices_of,
+    text_of,
 )
 from prefect_exporter.report.model import Finding, Report, Severity
-from prefect_exporter.report.outputs import rendered, write
+from prefect_exporter.report.outputs import rendered, told, write
 from prefect_exporter.report.progress import Progress, progress
 from prefect_exporter.report.question import Period, Prices, Question
 from prefect_exporter.report.reading.pieces import AT_ONCE, Limits, Source
 from prefect_exporter.report.reading.reader import notes, read, requests
-from prefect_exporter.report.state import State, default_path
+from prefect_exporter.report.state import State, default_path, kept_in
 from prefect_exporter.report.usage import Unusable, Usage, read_usage
 from prefect_exporter.report.workspace import Workspace
 from prefect_exporter.settings import Settings
@@ -78,6 +81,8 @@ def make(asked: Asked) -> bool:
     Raises:
         BadSettings: An option or a setting cannot be used.
         ApiError: Prefect cannot be read.
+        NotSent: Somebody was not reached with the report, which is written.
+        ExporterError: What was read cannot be kept, or it was stopped.
     """
     _check_extra()
     settings = one_target(asked.target)
@@ -87,10 +92,19 @@ def make(asked: Asked) -> bool:
         check_output(output)
     addresses = _addresses(asked.send_to_file)
     path = Path(asked.state) if asked.state else default_path(_asked(asked, settings))
-    with State(path, _asked(asked, settings), question, fresh=asked.fresh) as state:
-        report = _made(asked, settings, state)
-        _hand_over(report, forms, addresses)
-        state.remove()
+    try:
+        with (
+            kept_in(path),
+            State(path, _asked(asked, settings), question, fresh=asked.fresh) as state,
+        ):
+            report = _made(asked, settings, state)
+            texts = _write(report, forms)
+            state.remove()
+            if not asked.quiet:
+                click.echo(told(report, forms), err=True)
+    except KeyboardInterrupt:
+        raise ExporterError("stopped; the same command goes on from here") from None
+    _send(report, texts, addresses)
     return asked.fail_on is not None and fails(report, Severity(asked.fail_on))
 
 
@@ -106,6 +120,8 @@ def question_of(asked: Asked, settings: Settings, at_us: int) -> Question:
         bad("--since", asked.since, f"is not before --until, {words.rfc3339(until_us)}")
     if until_us - since_us > LONGEST_US:
         bad("--since", asked.since, "is more than 400 days before --until; give a later time")
+    if until_us < 0:
+        bad("--until", asked.until, "is before 1970")
     if until_us > at_us:
         bad("--until", asked.until, "is still to come; leave it out for now")
     return Question(
@@ -115,10 +131,14 @@ def question_of(asked: Asked, settings: Settings, at_us: int) -> Question:
         period=Period(since_us, until_us),
         now_us=at_us,
         compare=asked.compare,
-        flows=asked.flows,
-        tags=asked.tags,
-        owner_tags=asked.owner_tags,
-        prices=Prices(asked.price_cpu_hour, asked.price_memory_gib_hour, prices_of(asked.prices)),
+        flows=tuple(text_of("--flow", each) for each in asked.flows),
+        tags=tuple(text_of("--tag", each) for each in asked.tags),
+        owner_tags=tuple(text_of("--owner-tag", each) for each in asked.owner_tags),
+        prices=Prices(
+            price_of("--price-cpu-hour", asked.price_cpu_hour),
+            price_of("--price-memory-gib-hour", asked.price_memory_gib_hour),
+            prices_of(asked.prices),
+        ),
         is_cloud=urlsplit(settings.api_url).hostname == _CLOUD,
     )
 
@@ -145,10 +165,7 @@ def _asked(asked: Asked, settings: Settings) -> str:
 def _made(asked: Asked, settings: Settings, state: State) -> Report:
     _tell_of(state, quiet=asked.quiet)
     with progress(quiet=asked.quiet) as shown:
-        try:
-            asyncio.run(_read(asked, settings, state, shown))
-        except KeyboardInterrupt:
-            raise ExporterError("stopped; the same command goes on from here") from None
+        asyncio.run(_read(asked, settings, state, shown))
     workspace = Workspace(state.store, state.question)
     # Only now, as they take a while to import, and the first requests need none of them.
     from prefect_exporter.report.build import build  # noqa: PLC0415 - see above
@@ -183,7 +200,7 @@ async def _read(asked: Asked, settings: Settings, state: State, shown: Progress)
     meter = _Meter()
     # Where there is a budget nothing is gained by asking for more at once than it allows.
     at_once = AT_ONCE if settings.requests_per_minute is None else 1
-    limits = Limits(asked.max_task_runs, asked.max_requests, at_once)
+    limits = Limits(min(asked.max_task_runs, sys.maxsize), asked.max_requests, at_once)
     async with client_of(settings, meter) as client:
         source = Source(client, state.store, state.question, limits)
         await read(source, lambda: meter.requests, shown)
@@ -229,10 +246,15 @@ def _addresses(path: str | None) -> Sequence[SecretStr]:
         bad("--send-to-file", path, f"cannot be read: {error.strerror}")
 
 
-def _hand_over(report: Report, forms: Mapping[str, str], addresses: Sequence[SecretStr]) -> None:
+def _write(report: Report, forms: Mapping[str, str]) -> Mapping[str, str]:
+    """Write each output, and return the report's text by format."""
     texts = {form: rendered(report, form) for form in sorted({*forms.values()})}
     for output, form in forms.items():
         write(output, texts[form])
+    return texts
+
+
+def _send(report: Report, texts: Mapping[str, str], addresses: Sequence[SecretStr]) -> None:
     if addresses:
         from prefect_exporter.report.sending import send  # noqa: PLC0415 - for those who send it
 

@@ -179,6 +179,7 @@ class Node(msgspec.Struct, frozen=True):
         kind: ``flow``, ``deployment``, ``automation`` or ``event``.
         failed_share: Of its runs of the period; None where there was none.
         reach: How many nodes are downstream of it.
+        link: Its page; None where it has none, as an event.
     """
 
     id: str
@@ -187,6 +188,7 @@ class Node(msgspec.Struct, frozen=True):
     runs: int = 0
     failed_share: float | None = None
     reach: int = 0
+    link: Link | None = None
 
 
 class Edge(msgspec.Struct, frozen=True):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from prefect_exporter.report.arguments import STDOUT, bad
-from prefect_exporter.report.model import Report
+from prefect_exporter.report.model import Report, Severity
+from prefect_exporter.report.phrases import listed
+from prefect_exporter.report.words import count
 
 
 def rendered(report: Report, form: str) -> str:
@@ -27,6 +30,14 @@ def rendered(report: Report, form: str) -> str:
     return markdown.render(report)
 
 
+def told(report: Report, outputs: Iterable[str]) -> str:
+    """Return one line for whoever made a report: how much there is to mend, and where it stands."""
+    high = sum(each.severity is Severity.HIGH for each in report.findings)
+    files = [each for each in outputs if each != STDOUT]
+    where = f", in {listed(files, len(files))}" if files else ""
+    return f"{count(len(report.findings), 'finding')}, {high:,} of them high{where}"
+
+
 def write(output: str, text: str) -> None:
     """Write a text to a file that its owner alone may read, or to standard output.
 
@@ -38,8 +49,13 @@ def write(output: str, text: str) -> None:
         sys.stdout.buffer.write(body if body.endswith(b"\n") else body + b"\n")
         sys.stdout.buffer.flush()
         return
+    path = Path(output)
     try:
-        _replace(Path(output), body)
+        if path.exists() and not path.is_file():
+            # A device or a pipe: root, as in a container, would put a file in its place.
+            path.write_bytes(body)
+        else:
+            _replace(path, body)
     except OSError as error:
         bad("--output", output, f"cannot be written: {error.strerror}")
 

@@ -68,19 +68,24 @@ class Bar:
             length=1,
             file=sys.stderr,
             label="reading",
+            # As wide as the terminal.
+            width=0,
             show_pos=True,
             item_show_func=lambda what: what,
-            update_min_steps=1,
+            # So that a pause is shown, which is no step.
+            update_min_steps=0,
         )
 
     def tell(self, what: str, rows: int, total: int) -> None:
         """Move it."""
-        self._bar.length = max(rows, total, 1)
+        self._bar.length = max(rows, total) if total else None
+        # What ends with one kind of rows goes on with the next.
+        self._bar.finished = False
         self._bar.update(max(rows - self._bar.pos, 0), what)
 
     def pause(self, seconds: float) -> None:
         """Show that Prefect wants a pause."""
-        self._bar.update(0, f"a pause of {seconds:.0f} s that Prefect wants")
+        self._bar.update(0, f"a pause of {seconds:.0f} s")
 
     def end(self) -> None:
         """Go on in a new line."""

@@ -10,6 +10,9 @@ from prefect_exporter.report.model import Action, Effort, Finding, Severity
 HOURS_OF_A_FAILURE = 0.5
 """What a failed run costs whoever has to look at it: to weigh failures against hours of running."""
 
+_SHARED = ("work pool ", "work queue ", "concurrency limit ", "integration ", "the workspace")
+"""How the subjects begin of findings that are about what many flows share."""
+
 _SEVERITIES = tuple(Severity)
 _EFFORTS = tuple(Effort)
 
@@ -71,6 +74,36 @@ def recommendations(findings: Iterable[Finding]) -> Sequence[Recommendation]:
         by_change.setdefault(each.action.change, []).append(each)
     found = [_recommendation(of_it) for of_it in by_change.values()]
     return sorted(found, key=_rank)
+
+
+def first(findings: Iterable[Finding], most: int = 3) -> Sequence[Recommendation]:
+    """Return the changes to begin with: those of the most severe findings, the worthiest first.
+
+    Of a severe finding what it saves is often unknown: work that never starts saves no hours.
+    """
+    return sorted(recommendations(findings), key=lambda each: _place(each.severity))[:most]
+
+
+def saved_hours(findings: Iterable[Finding]) -> float:
+    """Return the hours a week that all changes together save, each counted once as well as can be.
+
+    Those of one subject are the same hours, and so are those of a pool, a queue or a limit and of
+    what runs in it: the larger of both sums counts.
+    """
+    return _together((each, each.hours) for each in findings)
+
+
+def saved_failures(findings: Iterable[Finding]) -> float:
+    """Return the failed runs a week that all changes together save, likewise."""
+    return _together((each, each.failures) for each in findings)
+
+
+def _together(known: Iterable[tuple[Finding, float | None]]) -> float:
+    own: list[tuple[str, float | None]] = []
+    shared: list[tuple[str, float | None]] = []
+    for finding, value in known:
+        (shared if finding.subject.startswith(_SHARED) else own).append((finding.subject, value))
+    return max(_saved(own) or 0.0, _saved(shared) or 0.0)
 
 
 def _recommendation(findings: Sequence[Finding]) -> Recommendation:

@@ -15,35 +15,22 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from prefect_exporter.errors import ExporterError
+from prefect_exporter.errors import NotSent
 from prefect_exporter.report.model import Finding, Report, Severity
+from prefect_exporter.report.recommendations import first
 from prefect_exporter.report.rendering.savings import saves
 from prefect_exporter.report.rendering.words import clipped, moment, visible
 
 if TYPE_CHECKING:
     from apprise import Apprise
 
-_MOST_FINDINGS = 3
+_MOST_PARAGRAPHS = 3
 _MOST_TITLE = 120
 _MOST_BODY = 2_800
 """Slack shows no more of one text than 3,000 characters."""
 _KIND = re.compile("([a-z][a-z0-9]{1,19})://")
 # What a chat takes for a call to everybody or for a link is shown by its likeness.
 _LIKENESS = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "\uff20"})
-
-
-class NotSent(ExporterError):
-    """Somebody was not reached; everybody else was.
-
-    Args:
-        failed: The place of each such address in its list, from 1, and its kind, for example
-            ``mailto``.
-    """
-
-    def __init__(self, failed: Sequence[tuple[int, str]]) -> None:
-        named = ", ".join(f"address {place} ({kind})" for place, kind in failed)
-        super().__init__(f"the report could not be sent to {named}")
-        self.failed = tuple(failed)
 
 
 def read_addresses(path: Path) -> list[SecretStr]:
@@ -87,11 +74,11 @@ def summary(report: Report) -> str:
     scope = report.scope
     lines = [f"{moment(scope.since)} to {moment(scope.until)} UTC.", ""]
     paragraphs = next((each.paragraphs for each in report.sections if each.id == "summary"), ())
-    lines += [_plain(each, 600) for each in paragraphs[:_MOST_FINDINGS]]
+    lines += [_plain(each, 600) for each in paragraphs[:_MOST_PARAGRAPHS]]
     if report.findings:
         lines += ["", "First:"]
-    for number, finding in enumerate(report.findings[:_MOST_FINDINGS], 1):
-        lines += [f"{number}. {_told(finding)}"]
+    for number, each in enumerate(first(report.findings), 1):
+        lines += [f"{number}. {_told(each.findings[0])}"]
     return clipped("\n".join(lines), _MOST_BODY)
 
 
@@ -101,7 +88,7 @@ def _told(finding: Finding) -> str:
 
 
 def _plain(text: str, most: int) -> str:
-    return visible(clipped(text, most)).translate(_LIKENESS)
+    return visible(clipped(text, most)).translate(_LIKENESS).replace("://", "\u2236//")
 
 
 def _service(address: SecretStr) -> Apprise | None:

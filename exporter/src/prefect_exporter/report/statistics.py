@@ -191,11 +191,11 @@ def poisson_ratio(count: int, exposure: float, other: int, other_exposure: float
     ratio = (count / exposure) / (other / other_exposure) if other else math.inf
     share = exposure / (exposure + other_exposure)
     total = count + other
-    tail = min(_tail(count, total, share), _tail(other, total, 1 - share))
+    tail = min(binomial_tail(count, total, share), binomial_tail(other, total, 1 - share))
     return Ratio(ratio, min(1.0, 2 * tail))
 
 
-def _tail(count: int, total: int, share: float) -> float:
+def binomial_tail(count: int, total: int, share: float) -> float:
     """Return the chance of *count* or more of *total*, each with the chance *share*."""
     log = math.lgamma(total + 1) - math.lgamma(count + 1) - math.lgamma(total - count + 1)
     term = math.exp(log + count * math.log(share) + (total - count) * math.log1p(-share))

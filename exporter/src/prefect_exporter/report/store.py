@@ -15,6 +15,9 @@ from typing import Self
 
 from prefect_exporter.report.rows import FlowRunRow, LogRow, TaskRunRow
 
+APPLICATION_ID = 0x50725278
+"""By which such a file is known from any other: https://www.sqlite.org/pragma.html."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (
@@ -79,6 +82,7 @@ class Store:
         self.database = sqlite3.connect(path, isolation_level=None)
         # A report is made again where the machine stops, so no write has to reach the disk at once.
         self.database.execute("PRAGMA synchronous=OFF")
+        self.database.execute(f"PRAGMA application_id={APPLICATION_ID}")
         self.database.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ deployments go by their names. ``prefect_flow_run_start_delay_seconds`` is this 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Generator, Iterator, Mapping
@@ -18,9 +19,12 @@ import msgspec
 from pydantic import SecretStr
 
 from prefect_exporter.moments import SECOND
+from prefect_exporter.report.rendering.words import visible
 from prefect_exporter.report.workspace import Workspace
 
 TIMEOUT_SECONDS = 60.0
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one answer: some hundred thousand series."""
 
 LEAST_RUN = 0.5
 """Prometheus' increase is no whole number; what is below half a run is none."""
@@ -111,11 +115,16 @@ async def read_usage(url: str, workspace: Workspace, auth: SecretStr | None = No
     Raises:
         Unusable: The address has credentials, or nothing there answers as Prometheus does.
     """
-    where = urlsplit(url)
+    try:
+        where, _ = urlsplit(url), httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        raise Unusable("the address of Prometheus is none") from None
     if where.scheme not in ("http", "https") or not where.hostname:
         raise Unusable("the address of Prometheus is not an http:// or https:// address")
     if where.username or where.password:
         raise Unusable("the address of Prometheus holds credentials: put them into a file")
+    if where.query or where.fragment:
+        raise Unusable("the address of Prometheus has more than a path: leave out ? and #")
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, auth=_credentials(auth)) as client:
         asking = _Asking(client, f"{url.rstrip('/')}/api/v1/query", workspace)
         return await _usage(asking, workspace.question.target)
@@ -136,6 +145,9 @@ def _credentials(auth: SecretStr | None) -> httpx.Auth | None:
     text = auth.get_secret_value().strip()
     user, colon, password = text.partition(":")
     if text.startswith("Bearer "):
+        # The error of who cannot send it would quote it.
+        if not (text.isascii() and text.isprintable()):
+            raise Unusable("the token of Prometheus is not one line of ASCII")
         return _Bearer(text)
     if not colon:
         raise Unusable("credentials of Prometheus are neither `Bearer <token>` nor `user:password`")
@@ -174,19 +186,33 @@ class _Asking:
     async def grown(self, series: str, by: str) -> _Values:
         """Return by how much a counter grew in the period, by labels."""
         query = _GROWN.format(series=series, by=by, window=self.window)
+        status = 0
         try:
-            response = await self.client.post(self.address, data={"query": query, "time": self.at})
-            answer = msgspec.json.decode(response.content, type=_Answer)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                status, body = await self._post({"query": query, "time": self.at})
+            answer = msgspec.json.decode(body, type=_Answer)
+        except TimeoutError:
+            seconds = f"{TIMEOUT_SECONDS:.0f} s"
+            raise Unusable(f"Prometheus at {self.address} did not answer in {seconds}") from None
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise Unusable(f"Prometheus at {self.address} did not answer: {reason}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            status = response.status_code
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Unusable(f"{self.address} does not answer as Prometheus does: {status}") from None
         if answer.status != "success":
-            raise Unusable(f"Prometheus at {self.address} refused: {answer.error[:200]}")
+            raise Unusable(f"Prometheus at {self.address} refused: {visible(answer.error[:200])}")
         values = [(each.metric, _number(each.value[1])) for each in answer.data.result]
         return [(labels, value) for labels, value in values if math.isfinite(value)]
+
+    async def _post(self, data: Mapping[str, str]) -> tuple[int, bytes]:
+        """Return status and body."""
+        body = bytearray()
+        async with self.client.stream("POST", self.address, data=dict(data)) as response:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise Unusable(f"{self.address} answers with more than {MOST_BYTES:,} bytes")
+        return response.status_code, bytes(body)
 
 
 def _number(text: str) -> float:

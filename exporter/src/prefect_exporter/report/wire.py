@@ -11,14 +11,18 @@ from uuid import UUID
 import msgspec
 
 from prefect_exporter.wire import (
+    Automation,
     ConcurrencyLimit,
+    Deployment,
+    Flow,
     Moment,
     Schedule,
-    Slots,
     Starts,
     TagLimit,
     ToldLog,
     Worker,
+    WorkPool,
+    WorkQueue,
 )
 
 __all__ = ["ConcurrencyLimit", "Schedule", "TagLimit", "ToldLog", "Worker"]
@@ -100,13 +104,10 @@ class ToldTaskRun(msgspec.Struct, frozen=True):
     tags: list[str] = []
 
 
-class ToldFlow(msgspec.Struct, frozen=True):
+class ToldFlow(Flow, frozen=True):
     """One row of ``POST /flows/filter``."""
 
-    id: UUID
-    name: str
     created: Moment | None = None
-    tags: list[str] = []
 
 
 class ConcurrencyOptions(msgspec.Struct, frozen=True):
@@ -116,82 +117,55 @@ class ConcurrencyOptions(msgspec.Struct, frozen=True):
 
 
 class ToldSchedule(Schedule, frozen=True):
-    """One schedule of a deployment, with the parameters that its runs get instead."""
+    """One schedule of a deployment, with the parameters that its runs get instead.
 
+    To switch it on or off updates it, and not the deployment.
+    """
+
+    id: UUID | None = None
+    updated: Moment | None = None
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class ToldDeployment(msgspec.Struct, frozen=True):
+class ToldDeployment(Deployment, frozen=True):
     """One row of ``POST /deployments/filter``."""
 
-    id: UUID
-    name: str
-    flow_id: UUID
-    created: Moment | None = None
     updated: Moment | None = None
     version: str | None = None
-    description: str | None = None
     entrypoint: str | None = None
     path: str | None = None
     pull_steps: msgspec.Raw = msgspec.Raw(b"null")
-    tags: list[str] = []
-    paused: bool = False
-    status: str | None = None
-    schedules: list[ToldSchedule] = []
-    work_pool_name: str | None = None
-    work_queue_name: str | None = None
-    global_concurrency_limit: ConcurrencyLimit | None = None
+    schedules: list[ToldSchedule] = msgspec.field(default_factory=list)  # type: ignore[assignment]  # frozen
     concurrency_options: ConcurrencyOptions | None = None
-    enforce_parameter_schema: bool = True
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
-    job_variables: dict[str, object] = {}
+    job_variables: dict[str, object] = msgspec.field(default_factory=dict)
 
 
-class ToldWorkPool(msgspec.Struct, frozen=True):
+class ToldWorkPool(WorkPool, frozen=True):
     """One row of ``POST /work_pools/filter``; the template says what each job asks for."""
 
-    name: str
-    type: str
     created: Moment | None = None
-    is_paused: bool = False
-    status: str | None = None
-    concurrency_limit: Slots | None = None
-    active_slots: Slots | None = None
-    base_job_template: dict[str, object] = {}
+    base_job_template: dict[str, object] = msgspec.field(default_factory=dict)
 
 
-class ToldWorkQueue(msgspec.Struct, frozen=True):
+class ToldWorkQueue(WorkQueue, frozen=True, kw_only=True):
     """One row of ``POST /work_queues/filter``."""
 
     id: UUID
-    name: str
-    work_pool_name: str | None = None
-    is_paused: bool = False
-    status: str | None = None
-    priority: Slots | None = None
-    concurrency_limit: Slots | None = None
-    active_slots: Slots | None = None
-    last_polled: Moment | None = None
     updated: Moment | None = None
 
 
-class ToldWorker(msgspec.Struct, frozen=True):
+class ToldWorker(Worker, frozen=True, kw_only=True):
     """One worker, with the pool that it was listed for."""
 
     work_pool: str
-    name: str
-    status: str | None = None
-    last_heartbeat_time: Moment | None = None
 
 
-class ToldAutomation(msgspec.Struct, frozen=True):
+class ToldAutomation(Automation, frozen=True):
     """One row of ``POST /automations/filter``; trigger and actions are of many shapes."""
 
-    id: UUID
-    name: str
-    enabled: bool = True
-    trigger: dict[str, object] = {}
-    actions: list[dict[str, object]] = []
+    trigger: dict[str, object] = msgspec.field(default_factory=dict)
+    actions: list[dict[str, object]] = msgspec.field(default_factory=list)
     updated: Moment | None = None
 
 

@@ -24,6 +24,9 @@ FAILED = ("failed", "timed_out", "crashed")
 
 NO_DEPLOYMENT = b""
 
+GONE = "(deleted)"
+"""The name of a flow or a deployment that has runs, and is there no more."""
+
 _SELECT_FLOW_RUNS = "SELECT * FROM flow_runs"
 _SELECT_TASK_RUNS = "SELECT * FROM task_runs"
 
@@ -135,12 +138,12 @@ class Workspace:
         if not subject.deployment_id:
             return flow
         deployment = self.catalog.deployments.get(subject.deployment_id)
-        return f"{flow}/{deployment.name if deployment else '(deleted)'}"
+        return f"{flow}/{deployment.name if deployment else GONE}"
 
     def flow_name(self, flow_id: bytes) -> str:
         """Return a flow's name."""
         flow = self.catalog.flows.get(flow_id)
-        return flow.name if flow else "(deleted)"
+        return flow.name if flow else GONE
 
     def owner(self, subject: Subject) -> str:
         """Return who owns a subject, by its deployment's tags, else its flow's; "" for nobody."""

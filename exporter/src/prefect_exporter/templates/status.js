@@ -1,7 +1,7 @@
 "use strict";
 // Renews what stands on the page, which is whole without this: fetches it again, and puts in what changed.
 (() => {
-  const EVERY_MS = 4000, PATIENCE_MS = 4000;
+  const EVERY_MS = 3500, PATIENCE_MS = 4000;
   const gone = document.getElementById("gone");
   let timer, last = new Date();
   document.getElementById("still").hidden = true;

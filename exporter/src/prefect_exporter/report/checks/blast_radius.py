@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from prefect_exporter.report.evidence import run_links
+from prefect_exporter.report.failing.records import Verdict, record_of
 from prefect_exporter.report.graph.drawn import name_of
 from prefect_exporter.report.graph.network import network
 from prefect_exporter.report.mends import flow_retries
-from prefect_exporter.report.model import Evidence, Finding, Severity
-from prefect_exporter.report.phrases import listed
+from prefect_exporter.report.model import Action, Effort, Evidence, Finding, Severity
+from prefect_exporter.report.phrases import command, listed
 from prefect_exporter.report.words import share
 from prefect_exporter.report.workspace import RunStats, Subject, Workspace
 
@@ -54,7 +56,7 @@ def _finding(
     failed = stats.failed / stats.ended
     evidence = Evidence(
         f"{stats.failed:,} of {stats.ended:,} runs failed ({share(failed)});"
-        f" {len(names)} others fail with it or do not start: {listed(names)}.",
+        f" {len(names)} others call it or start after it: {listed(names)}.",
         {"runs": stats.ended, "failed": stats.failed, "hurt": len(names)},
         run_links(workspace, _failed_runs(workspace, subject)),
     )
@@ -66,9 +68,23 @@ def _finding(
         title=f"{name} fails in {share(failed)} of its runs, and {len(names)} others hang on it",
         detail="Mend it before what comes after it: their failures may be its own.",
         evidence=(evidence,),
-        action=flow_retries(workspace.flow_name(subject.flow_id)),
+        action=_action(workspace, subject),
         failures=round(stats.failed / workspace.period.weeks, 2),
         owner=workspace.owner(subject),
+    )
+
+
+def _action(workspace: Workspace, subject: Subject) -> Action:
+    record = record_of(workspace, subject)
+    if record is None or record.verdict is not Verdict.BROKEN:
+        return flow_retries(workspace.flow_name(subject.flow_id))
+    # What always fails, fails the next time too.
+    newest = str(UUID(bytes=record.examples[0]))
+    return Action(
+        f"{command('prefect', 'flow-run', 'logs', newest)}  # mend what it says",
+        Effort.HOURS,
+        "None beyond the change's own.",
+        "Deploy the version before.",
     )
 
 

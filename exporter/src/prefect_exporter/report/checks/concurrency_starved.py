@@ -71,9 +71,16 @@ def _finding(workspace: Workspace, subject: Subject, runs: Sequence[FlowRunRow])
             ),
         ),
         action=_action(name, limit.name if limit else None, slots or 0, len(runs)),
-        hours=sum(waits) / 3600 / workspace.period.weeks,
+        hours=_hours(workspace, waits),
         owner=workspace.owner(subject),
     )
+
+
+def _hours(workspace: Workspace, waits: Sequence[float]) -> float:
+    """Return the hours of waiting a week; what was waited before the period is none of it."""
+    period = workspace.period
+    longest = (period.until_us - period.since_us) / SECOND
+    return sum(min(each, longest) for each in waits) / 3600 / period.weeks
 
 
 def _action(name: str, limit: str | None, slots: int, waiting: int) -> Action:

@@ -42,7 +42,7 @@ def _missed(workspace: Workspace, told: ToldDeployment) -> int:
     is_new = told.created is None or micros(told.created) >= period.since_us
     if is_new or period.until_us - period.since_us < FORGOTTEN_US:
         return 0
-    return missed(workspace, [each.schedule for each in told.schedules])
+    return missed(workspace, [each.schedule for each in told.schedules], told.created)
 
 
 def _paused(workspace: Workspace, subject: Subject, told: ToldDeployment, days: int) -> Finding:
@@ -64,8 +64,10 @@ def _switched_off(
         f" in which it would have been due about {times:,} times."
     )
     name = workspace.name(subject)
-    change = command("prefect", "deployment", "schedule", "ls", name)
-    change += " && " + command("prefect", "deployment", "schedule", "resume", name) + " <id>"
+    schedule = ("prefect", "deployment", "schedule")
+    known = [str(each.id) for each in told.schedules if each.id]
+    resume = [command(*schedule, "resume", name, each) for each in known]
+    change = " && ".join(resume) or command(*schedule, "ls", name) + "  # and resume one by its id"
     return _finding(workspace, subject, told, (text, {"missed": times}), change)
 
 

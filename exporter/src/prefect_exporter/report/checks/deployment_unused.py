@@ -57,8 +57,9 @@ def _one(workspace: Workspace, subject: Subject, told: ToldDeployment) -> Findin
         section=SECTION,
         severity=Severity.LOW,
         subject=name,
-        title=f"{name} is not used",
-        detail="Nothing starts it. What nobody runs is not looked after, and is run by mistake.",
+        title=f"{name} has not run since {time(since)}, and nothing starts it",
+        detail="If nobody starts it by hand, now and then, it is not used: what nobody runs is not"
+        " looked after, and is run by mistake.",
         evidence=(evidence,),
         action=Action(
             command("prefect", "deployment", "delete", name), Effort.MINUTES, _RISK, _ROLLBACK
@@ -80,8 +81,8 @@ def _all(workspace: Workspace, unused: list[Subject]) -> Finding:
         section=SECTION,
         severity=Severity.LOW,
         subject="the workspace",
-        title=f"{len(names):,} deployments are not used",
-        detail="Nothing starts them. Among so many, the ones that matter are hard to see.",
+        title=f"{len(names):,} deployments have not run since {since}, and nothing starts them",
+        detail="Among so many that are perhaps not used, the ones that matter are hard to see.",
         evidence=(evidence,),
         action=Action(
             command("prefect", "deployment", "delete", names[0]) + "  # and so on",

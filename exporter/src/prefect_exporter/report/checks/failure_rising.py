@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prefect_exporter.failures.model import Group
 from prefect_exporter.report.failed import groups
 from prefect_exporter.report.failing.group_findings import by_subject, evidence, mend, name
-from prefect_exporter.report.failing.records import Record
+from prefect_exporter.report.failing.records import Record, records
 from prefect_exporter.report.model import Finding, Severity
 from prefect_exporter.report.phrases import chance
 from prefect_exporter.report.statistics import Ratio, mann_kendall, poisson_ratio
@@ -35,19 +35,30 @@ def check(workspace: Workspace) -> Iterator[Finding]:
     many = [each for each in groups(workspace, workspace.period) if each.count >= FEWEST]
     for _, record, found in by_subject(workspace, many):
         for each in found:
-            trend, halves = mann_kendall(each.buckets), _halves(workspace, record, each)
+            trend, halves = mann_kendall(each.buckets), _halves(workspace, each)
             rises = trend.s > 0 and trend.p < MOST_CHANCE
             if rises and halves.ratio >= LEAST_RATIO and halves.p < MOST_CHANCE:
                 yield _finding(workspace, record, each, trend.p, halves)
                 break
 
 
-def _halves(workspace: Workspace, record: Record, group: Group) -> Ratio:
-    """Return the failures a run of the period's second half against those of its first."""
+def _halves(workspace: Workspace, group: Group) -> Ratio:
+    """Return the failures a run of the period's second half against those of its first.
+
+    The runs are those of all flows that the group hits, as its failures are.
+    """
     period, middle = workspace.period, len(group.buckets) // 2
     middle_us = (period.since_us + period.until_us) // 2
+    subjects = [
+        each.subject
+        for each in records(workspace, period)
+        if workspace.name(each.subject) in group.flows
+    ]
     first, second = (
-        workspace.database.execute(_COUNT, (*record.subject, since_us, until_us)).fetchone()[0]
+        sum(
+            workspace.database.execute(_COUNT, (*each, since_us, until_us)).fetchone()[0]
+            for each in subjects
+        )
         for since_us, until_us in ((period.since_us, middle_us), (middle_us, period.until_us))
     )
     return poisson_ratio(sum(group.buckets[middle:]), second, sum(group.buckets[:middle]), first)

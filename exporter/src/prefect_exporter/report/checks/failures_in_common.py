@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from prefect_exporter.moments import DAY
 from prefect_exporter.report.evidence import run_links
 from prefect_exporter.report.failing.coincidences import Coincidence, coincidences
 from prefect_exporter.report.model import Action, Effort, Evidence, Finding, Severity
@@ -15,6 +16,9 @@ from prefect_exporter.report.workspace import Workspace
 SECTION = "failures"
 
 WORKSPACE = "the workspace"
+
+LATELY_US = DAY
+"""A single time that is longer ago is over: worth a look, but nothing fails by it any more."""
 
 MOST_SHOWN = 5
 """Times of one subject that are told."""
@@ -39,20 +43,26 @@ def _finding(workspace: Workspace, subject: str, found: Sequence[Coincidence]) -
     return Finding(
         check="failures-in-common",
         section=SECTION,
-        severity=Severity.HIGH,
+        severity=_severity(workspace, found),
         subject=subject,
         title=(
             f"{count(len(worst.flows), 'flow')} failed together at"
             f" {time(worst.period.since_us)}{_shared(worst)}"
         ),
         detail=(
-            "So many flows fail together hardly by chance. It is not their code: look at what they"
-            " share, a machine, a network, a database or a service, at that time."
+            "So many flows fail together hardly by chance, and hardly each by its own code: look at"
+            " what they share, a machine, a network, a database or a service, at that time."
         ),
         evidence=tuple(_evidence(workspace, each) for each in found[:MOST_SHOWN]),
         action=_action(worst),
         failures=failures / workspace.period.weeks,
     )
+
+
+def _severity(workspace: Workspace, found: Sequence[Coincidence]) -> Severity:
+    newest_us = max(each.period.until_us for each in found)
+    is_over = newest_us < workspace.question.now_us - LATELY_US
+    return Severity.MEDIUM if is_over and len(found) == 1 else Severity.HIGH
 
 
 def _shared(each: Coincidence) -> str:

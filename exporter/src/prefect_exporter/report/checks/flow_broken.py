@@ -14,6 +14,9 @@ from prefect_exporter.report.workspace import Workspace
 
 SECTION = "failures"
 
+FEWEST_RUNS = 10
+"""Runs without a deployment that are more than somebody's trials."""
+
 
 def check(workspace: Workspace) -> Iterator[Finding]:
     """Return the broken ones; ``records.Verdict`` says when a flow is."""
@@ -27,7 +30,7 @@ def _finding(workspace: Workspace, record: Record, since_us: int) -> Finding:
     return Finding(
         check="flow-broken",
         section=SECTION,
-        severity=Severity.HIGH,
+        severity=_severity(workspace, record),
         subject=subject,
         title=f"{subject} is broken: every run since {time(since_us)} has failed",
         detail=_detail(record),
@@ -37,6 +40,14 @@ def _finding(workspace: Workspace, record: Record, since_us: int) -> Finding:
         failures=record.streak / weeks,
         owner=workspace.owner(record.subject),
     )
+
+
+def _severity(workspace: Workspace, record: Record) -> Severity:
+    """Return how bad it is: what is paused, or has no deployment, somebody has in hand."""
+    deployment = workspace.catalog.deployments.get(record.subject.deployment_id)
+    if deployment and not deployment.paused:
+        return Severity.HIGH
+    return Severity.MEDIUM if record.runs >= FEWEST_RUNS else Severity.LOW
 
 
 def _detail(record: Record) -> str:

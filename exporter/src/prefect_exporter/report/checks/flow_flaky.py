@@ -15,6 +15,9 @@ from prefect_exporter.report.workspace import Workspace
 
 SECTION = "failures"
 
+MEDIUM_SHARE = 0.05
+"""Of its runs that fail: less is a nuisance."""
+
 
 def check(workspace: Workspace) -> Iterator[Finding]:
     """Return the flaky ones; ``records.Verdict`` says when a flow is."""
@@ -42,7 +45,7 @@ def _finding(workspace: Workspace, record: Record) -> Finding:
     return Finding(
         check="flow-flaky",
         section=SECTION,
-        severity=Severity.MEDIUM,
+        severity=Severity.MEDIUM if record.failed_share >= MEDIUM_SHARE else Severity.LOW,
         subject=subject,
         title=f"{subject} is flaky: {share(record.failed_share)} of its runs fail, others succeed",
         detail=(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from prefect_exporter.report.evidence import run_links
 from prefect_exporter.report.failing.records import Verdict, record_of
 from prefect_exporter.report.failing.transient import Transient, transient
@@ -17,6 +19,9 @@ SECTION = "risks"
 
 FEWEST = 3
 """Such failures in the period."""
+
+MEDIUM_SHARE = 0.05
+"""Of its runs that fail so: less is a nuisance."""
 
 _TASKS_LOOKED_AT = 100
 """Failed runs whose tasks are looked at."""
@@ -36,7 +41,9 @@ def check(workspace: Workspace) -> Iterator[Finding]:
         tasks = _failed_tasks(workspace, runs)
         # A task that was tried again has had its chances already.
         if len(runs) >= FEWEST and found.recovered and all(task.retries == 0 for task in tasks):
-            yield _finding(workspace, subject, found, runs, tasks)
+            often = len(runs) >= MEDIUM_SHARE * record.runs
+            severity = Severity.MEDIUM if often else Severity.LOW
+            yield replace(_finding(workspace, subject, found, runs, tasks), severity=severity)
 
 
 def _failed_tasks(workspace: Workspace, runs: Sequence[FlowRunRow]) -> Sequence[TaskRunRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from prefect_exporter.report.hazards.punctuality import punctuality
 from prefect_exporter.report.model import Action, Effort, Evidence, Finding, Severity
@@ -20,10 +21,18 @@ SECTION = "risks"
 FEWEST = 10
 """Completed runs, and gaps between due times."""
 
+LEAST_OVERLAPS = 0.5
+"""Of the runs that began before an earlier one had ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """What is known: *seconds* is the median duration, *gap* the median time between due times."""
+    """What is known, in seconds.
+
+    Args:
+        seconds: Duration of a run; *gap* from one due time to the next. With a limit both are
+            means, since a backlog of some hours is worked off in the others; else medians.
+    """
 
     subject: Subject
     name: str
@@ -44,18 +53,29 @@ def check(workspace: Workspace) -> Iterator[Finding]:
         stats, due = workspace.stats.get(subject), punctuality(workspace).get(subject)
         if not stats or not due or min(len(stats.durations), len(due.gaps)) < FEWEST:
             continue
-        if deployment.paused or not any(each.active for each in deployment.schedules):
+        if deployment.paused or not _is_one_job(deployment):
             continue
+        limit = _limit(deployment)
+        usual = median if limit is None else fmean
         dense = Dense(
             subject,
             workspace.name(subject),
-            median(stats.durations),
-            median(due.gaps),
+            usual(stats.durations),
+            usual(due.gaps),
             due.overlaps,
-            _limit(deployment),
+            limit,
         )
-        if dense.needed > (dense.limit or 1):
+        # Without a limit of its own it may have its pool's: then nothing overlaps.
+        overlaps = limit is not None or due.overlaps >= LEAST_OVERLAPS * len(due.gaps)
+        if overlaps and dense.needed > (limit or 1):
             yield _finding(workspace, dense)
+
+
+def _is_one_job(deployment: ToldDeployment) -> bool:
+    """Return whether all its runs do the same, one by one: none is left out, none is another."""
+    active = {bytes(each.parameters) for each in deployment.schedules if each.active}
+    options = deployment.concurrency_options
+    return len(active) == 1 and not (options and options.collision_strategy == "CANCEL_NEW")
 
 
 def _limit(deployment: ToldDeployment) -> int | None:
@@ -65,6 +85,7 @@ def _limit(deployment: ToldDeployment) -> int | None:
 
 def _finding(workspace: Workspace, dense: Dense) -> Finding:
     behind = dense.limit is not None
+    usual = "mean" if behind else "median"
     return Finding(
         check="schedule-denser-than-duration",
         section=SECTION,
@@ -80,13 +101,13 @@ def _finding(workspace: Workspace, dense: Dense) -> Finding:
         ),
         evidence=(
             Evidence(
-                f"The median run takes {duration(dense.seconds)}, the median time between due times"
-                f" is {duration(dense.gap)}: {dense.needed:.1f} runs at once would keep up, the"
-                f" limit is {dense.limit if behind else 'none'}. {dense.overlaps:,} runs began"
+                f"The {usual} run takes {duration(dense.seconds)}, the {usual} time between due"
+                f" times is {duration(dense.gap)}: {dense.needed:.1f} runs at once would keep up,"
+                f" the limit is {dense.limit if behind else 'none'}. {dense.overlaps:,} runs began"
                 " before an earlier one had ended.",
                 {
-                    "median_seconds": dense.seconds,
-                    "median_gap_seconds": dense.gap,
+                    "usual_seconds": dense.seconds,
+                    "usual_gap_seconds": dense.gap,
                     "needed": dense.needed,
                     "limit": dense.limit,
                     "overlaps": dense.overlaps,
@@ -100,7 +121,7 @@ def _finding(workspace: Workspace, dense: Dense) -> Finding:
 
 
 def _action(dense: Dense) -> Action:
-    # A quarter more than the median run takes, in whole minutes.
+    # A quarter more than the usual run takes, in whole minutes.
     interval = 60 * (int(dense.seconds * 1.25 / 60) + 1)
     create = ("prefect", "deployment", "schedule", "create", dense.name)
     return Action(

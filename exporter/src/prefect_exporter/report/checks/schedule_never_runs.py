@@ -46,8 +46,10 @@ def _passed(workspace: Workspace, deployment: ToldDeployment) -> Sequence[dateti
     """Return when it was due in the period, the newest first, as it is scheduled since."""
     since = moment(workspace.period.since_us)
     changes = [at for at in (deployment.created, deployment.updated) if at is not None]
+    active = [each for each in deployment.schedules if each.active]
+    changes += [each.updated for each in active if each.updated is not None]
     since = max([since, *changes])
-    timings = [each.schedule for each in deployment.schedules if each.active]
+    timings = [each.schedule for each in active]
     times: list[datetime] = []
     at = moment(workspace.period.until_us)
     while timings and len(times) < MOST_TIMES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from prefect_exporter.moments import MINUTE, micros
 from prefect_exporter.pool_types import needs_worker
 from prefect_exporter.report.evidence import run_links
 from prefect_exporter.report.model import Action, Effort, Evidence, Finding, Severity
@@ -14,6 +15,12 @@ from prefect_exporter.report.words import count
 from prefect_exporter.report.workspace import Workspace
 
 SECTION = "risks"
+
+DUE_US = MINUTE
+"""Since a run was due: workers ask every 15 s."""
+
+RESTART_US = 10 * MINUTE
+"""Since a worker was last heard: where nothing waits for it, it may be starting again."""
 
 _DUE = "WHERE work_pool = ? AND state_type = 'SCHEDULED' AND expected_us < ? ORDER BY expected_us"
 
@@ -36,14 +43,18 @@ def _finding(workspace: Workspace, pool: ToldWorkPool) -> Iterator[Finding]:
         and not each.paused
         and any(schedule.active for schedule in each.schedules)
     ]
-    waiting = list(workspace.flow_runs(_DUE, (pool.name, workspace.question.now_us)))
-    if not scheduled and not waiting:
+    now_us = workspace.question.now_us
+    waiting = list(workspace.flow_runs(_DUE, (pool.name, now_us - DUE_US)))
+    workers = [each for each in workspace.catalog.workers if each.work_pool == pool.name]
+    heard = [each.last_heartbeat_time for each in workers if each.last_heartbeat_time]
+    restarts = any(now_us - micros(each) < RESTART_US for each in heard)
+    if not waiting and (restarts or not scheduled):
         return
-    known = sum(each.work_pool == pool.name for each in workspace.catalog.workers)
+    known = len(workers)
     yield Finding(
         check="work-pool-without-worker",
         section=SECTION,
-        severity=Severity.HIGH,
+        severity=Severity.HIGH if waiting else Severity.MEDIUM,
         subject=f"work pool {pool.name}",
         title=f"Work pool {pool.name} has no worker",
         detail="No run of it starts until a worker of the pool's type is there.",

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from prefect_exporter.failures.redaction import redact
 from prefect_exporter.report.code.sources import Runnable, Source
 from prefect_exporter.report.model import Action, Effort, Evidence, Finding, Severity
 
 SECTION = "risks"
 MOST_PLACES = 5
+MOST_WRITTEN = 500
+"""Characters of an expression."""
 
 
 class Place(NamedTuple):
@@ -76,9 +79,19 @@ def subject_of(source: Source, runnable: Runnable) -> str:
 def decorated(runnable: Runnable, option: str) -> str:
     """Return the decorator as it ought to be, with one more option, and whose it is."""
     options: Mapping[str, ast.expr] = runnable.options
-    given = [f"{name}={ast.unparse(value)}" for name, value in options.items()]
+    given = [f"{name}={written(value)}" for name, value in options.items()]
     arguments = ", ".join([*given, option])
     return f"@{runnable.kind}({arguments})  # def {runnable.node.name}"
+
+
+def written(node: ast.expr) -> str:
+    """Return an expression as code, without secrets; ``...`` where it is too long to be shown."""
+    try:
+        text = ast.unparse(node)
+    except (RecursionError, ValueError):
+        # Too deep, or a number of thousands of digits.
+        return "..."
+    return redact(text) if len(text) <= MOST_WRITTEN else "..."
 
 
 def _evidence(place: Place, places: int) -> Evidence:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_exporter.report.code.files import MOST_BYTES, find
+from prefect_exporter.report.code.files import MOST_BYTES, find, size
 from prefect_exporter.report.code.rules import RULES
 from prefect_exporter.report.code.sources import Project, Source, read_source
 from prefect_exporter.report.model import Finding
+from prefect_exporter.report.words import count
 
 # Where somebody may have written how flows are built and run.
 _TEXTS = (
@@ -68,8 +70,8 @@ def _project(path: Path) -> tuple[Project, Sequence[str]]:
         if source and (source.runnables or source.uses("prefect_instrumentation")):
             sources.append(source)
     if unread:
-        more = f" and {len(unread) - 1} more files" if len(unread) > 1 else ""
-        notes.append(f"{unread[0]}{more} could not be read as Python")
+        more = f" and {count(len(unread) - 1, 'more file')}" if len(unread) > 1 else ""
+        notes.append(f"{unread[0]}{more} could not be read as Python.")
     folder = path.parent if path.is_file() else path
     return Project(path, sources, tuple(_texts(folder))), notes
 
@@ -77,5 +79,6 @@ def _project(path: Path) -> tuple[Project, Sequence[str]]:
 def _texts(root: Path) -> Iterator[str]:
     for pattern in _TEXTS:
         for path in sorted(root.glob(pattern)):
-            if path.is_file() and path.stat().st_size <= MOST_BYTES:
-                yield path.read_text("utf-8", errors="replace")
+            if size(path) <= MOST_BYTES:
+                with suppress(OSError):
+                    yield path.read_text("utf-8", errors="replace")

@@ -47,7 +47,10 @@ class Runnable:
         """Return an option that is a plain number; None for any other."""
         value = self.options.get(option)
         number = value.value if isinstance(value, ast.Constant) else None
-        return float(number) if isinstance(number, int | float) else None
+        try:
+            return float(number) if isinstance(number, int | float) else None
+        except OverflowError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from prefect_exporter.moments import DAY, micros, moment
 from prefect_exporter.report.cadence import active, per_day
+from prefect_exporter.report.question import Period
 from prefect_exporter.report.remembered import remembered
 from prefect_exporter.report.wire import ToldDeployment
 from prefect_exporter.report.workspace import Workspace
@@ -47,12 +49,17 @@ def waiting(workspace: Workspace, *columns: str) -> Mapping[tuple[object, ...], 
     return _counted(workspace, _WAITING, columns)
 
 
-def missed(workspace: Workspace, timings: Iterable[Timing]) -> int:
-    """Return about how often schedules were due in the period; 0 where that cannot be told."""
+def missed(workspace: Workspace, timings: Iterable[Timing], made: datetime | None) -> int:
+    """Return about how often schedules were due in the period, since they were *made*.
+
+    0 where that cannot be told.
+    """
     period = workspace.period
+    if made is not None:
+        period = Period(min(max(period.since_us, micros(made)), period.until_us), period.until_us)
     count = 0.0
     for timing in timings:
-        last = due(timing, moment(period.until_us)).previous
+        last = due(timing, moment(period.until_us - 1)).previous
         if last is not None and period.holds(micros(last)):
             often = per_day(timing, moment(period.since_us)) or 0.0
             count += max(1.0, often * (period.until_us - period.since_us) / DAY)
@@ -74,8 +81,8 @@ class Meant:
 
 def meant(workspace: Workspace, users: Iterable[ToldDeployment]) -> Meant:
     """Return what should have run of some deployments."""
-    timings = [active(each.schedules) for each in users if not each.paused]
-    due_of = [missed(workspace, each) for each in timings if each]
+    timings = [(active(each.schedules), each.created) for each in users if not each.paused]
+    due_of = [missed(workspace, each, made) for each, made in timings if each]
     return Meant(len(due_of), sum(due_of))
 
 

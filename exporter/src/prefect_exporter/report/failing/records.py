@@ -11,19 +11,25 @@ from typing import NamedTuple
 from prefect_exporter.labels import outcome
 from prefect_exporter.report.question import Period
 from prefect_exporter.report.remembered import remembered
+from prefect_exporter.report.statistics import binomial_tail
 from prefect_exporter.report.workspace import FAILED, Subject, Workspace
 
 SHORTEST_STREAK = 3
 """Failures in a row before a flow is called broken: two may be bad luck."""
 
 MOST_CHANCE = 0.01
-"""How probable the streak may be by the failures before it, for the flow to be called broken."""
+"""How probable the failures may be: those of a streak by what failed before it, for the flow to be
+called broken; all of them by the usual share, for it to be called flaky."""
 
 FEWEST_RUNS = 10
 """Runs before a flow is called flaky."""
 
 FEWEST_EPISODES = 3
 """Times that it went from success to failure: fewer may be one incident, or two."""
+
+USUAL_SHARE = 0.02
+"""Of runs that fail now and then in most workspaces: flaky is who fails more often, and that not
+by chance alone (``MOST_CHANCE``)."""
 
 _MOST_EXAMPLES = 5
 _SELECT = (
@@ -93,9 +99,13 @@ class Record:
         """Broken where every run fails since some time, flaky where failures come and go."""
         if self._is_broken:
             return Verdict.BROKEN
-        if self.runs >= FEWEST_RUNS and self.episodes >= FEWEST_EPISODES:
+        if self.runs >= FEWEST_RUNS and self.episodes >= FEWEST_EPISODES and self._is_often:
             return Verdict.FLAKY
         return Verdict.FAILED if self.failed else Verdict.FINE
+
+    @property
+    def _is_often(self) -> bool:
+        return binomial_tail(self.failed, self.runs, USUAL_SHARE) < MOST_CHANCE
 
     @property
     def _is_broken(self) -> bool:

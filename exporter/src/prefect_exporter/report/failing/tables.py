@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from prefect_exporter.report.failing.coincidences import Coincidence, coincidences
-from prefect_exporter.report.failing.records import Record, Verdict, records
+from prefect_exporter.report.failing.records import USUAL_SHARE, Record, Verdict, records
 from prefect_exporter.report.model import Column, Kind, Row, Table
 from prefect_exporter.report.phrases import listed
 from prefect_exporter.report.places import pool_link, run_link, subject_link
 from prefect_exporter.report.tables import table
-from prefect_exporter.report.words import rfc3339
+from prefect_exporter.report.words import rfc3339, share
 from prefect_exporter.report.workspace import Workspace
 
 _ORDER = {each: place for place, each in enumerate(Verdict)}
@@ -67,7 +67,8 @@ def outcomes_table(workspace: Workspace) -> Table:
         _OUTCOMES,
         [_outcome(workspace, each) for each in found],
         "Broken: every run fails since some time, which its failures before make improbable. Flaky:"
-        " it went from success to failure three times or more. Runs are without cancelled ones.",
+        " it went from success to failure three times or more, and fails more often than"
+        f" {share(USUAL_SHARE)} of its runs and chance explain. Runs are without cancelled ones.",
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from prefect_exporter.report.graph.network import Network, network
-from prefect_exporter.report.model import Edge, Graph, Node
+from prefect_exporter.report.model import Edge, Graph, Link, Node
+from prefect_exporter.report.places import subject_link
 from prefect_exporter.report.workspace import Workspace
 
 _MOST_NAMES = 8
@@ -57,7 +58,17 @@ def _node(workspace: Workspace, of_it: Network, node: str) -> Node:
     reach = of_it.reach[node]
     subject = of_it.subjects.get(node)
     stats = workspace.stats.get(subject) if subject else None
+    link = _link(workspace, of_it, node, name)
     if stats is None:
-        return Node(node, name, kind, reach=reach)
+        return Node(node, name, kind, reach=reach, link=link)
     share = stats.failed / stats.ended if stats.ended else None
-    return Node(node, name, kind, stats.ended, share, reach)
+    return Node(node, name, kind, stats.ended, share, reach, link)
+
+
+def _link(workspace: Workspace, of_it: Network, node: str, name: str) -> Link | None:
+    if subject := of_it.subjects.get(node):
+        return subject_link(workspace, subject)
+    kind, _, key = node.partition(":")
+    links = workspace.question.links
+    pages = {"flow": links.flow, "deployment": links.deployment, "automation": links.automation}
+    return Link(name, pages[kind](UUID(key))) if kind in pages else None

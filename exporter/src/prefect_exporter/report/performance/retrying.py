@@ -56,8 +56,11 @@ class Retrying:
 
     @property
     def all_lost(self) -> float:
-        """Seconds of flow runs' and tasks' attempts that were for nothing."""
-        return self.lost + self.task_lost
+        """Seconds of flow runs' and tasks' attempts that were for nothing.
+
+        Tasks that run at once take more seconds than their flow, which has lost all at most.
+        """
+        return min(self.lost + self.task_lost, self.total)
 
 
 @remembered

@@ -1,11 +1,17 @@
-"""What got slower: runs that began to take longer at one point, and still do."""
+"""What got slower: runs that began to take longer at one point, and still do.
+
+Each run is held against the usual ones of its own time: most workspaces have less to do at night
+and on the weekend, and a Monday is no change for the worse.
+"""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from prefect_exporter.moments import DAY, HOUR
 from prefect_exporter.report.remembered import remembered
 from prefect_exporter.report.statistics import (
     ChangePoint,
@@ -20,6 +26,9 @@ FEWEST_RUNS = 20
 
 FEWEST_AFTER = 5
 """One or two slow runs are no new speed."""
+
+FEWEST_OF_SLOT = 3
+"""Runs of each part of the week, on the average, so that its rhythm is known."""
 
 LEAST_SIDE = 0.1
 """Share of the runs on either side: a change at the very edge is mostly the rhythm of a day."""
@@ -57,10 +66,41 @@ class Slowing:
         return self.after / self.before
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Series:
     started_us: array[int]
     durations: array[float]
+
+    @cached_property
+    def slots(self) -> Sequence[tuple[bool, int]]:
+        """In which part of the week each run began."""
+        return [_slot(at_us) for at_us in self.started_us]
+
+    def level(self) -> array[float]:
+        """Return the durations without the rhythm of the week, about as long as all of them are.
+
+        As they are where there are too few to know the rhythm, or there is none to speak of.
+        """
+        usual = self.usual(len(self.durations))
+        is_known = len(self.durations) >= FEWEST_OF_SLOT * len(usual)
+        if not is_known or max(usual.values()) < LEAST_GROWTH * min(usual.values()):
+            return self.durations
+        all_of_them = median(self.durations)
+        pairs = zip(self.slots, self.durations, strict=True)
+        return array("d", (seconds * all_of_them / (usual[slot] or 1.0) for slot, seconds in pairs))
+
+    def usual(self, index: int) -> dict[tuple[bool, int], float]:
+        """Return the median of the runs before an index, by the part of the week."""
+        of_slot: dict[tuple[bool, int], list[float]] = {}
+        for slot, seconds in zip(self.slots[:index], self.durations[:index], strict=True):
+            of_slot.setdefault(slot, []).append(seconds)
+        return {slot: median(each) for slot, each in of_slot.items()}
+
+
+def _slot(at_us: int) -> tuple[bool, int]:
+    """Return whether a time is on a weekend, and which quarter of the day it is, in UTC."""
+    # 1970-01-01 was a Thursday.
+    return (at_us // DAY + 3) % 7 >= 5, at_us % DAY // (6 * HOUR)  # noqa: PLR2004 - Saturday
 
 
 @remembered
@@ -72,7 +112,7 @@ def slowing(workspace: Workspace) -> Sequence[Slowing]:
     changes = {
         subject: (series, change)
         for subject, series in _series(workspace)
-        if len(series.durations) >= FEWEST_RUNS and (change := pettitt(series.durations))
+        if len(series.durations) >= FEWEST_RUNS and (change := pettitt(series.level()))
     }
     most_p = min(MOST_P, benjamini_hochberg([c.p for _, c in changes.values()], FALSE_RATE))
     found = [
@@ -81,12 +121,12 @@ def slowing(workspace: Workspace) -> Sequence[Slowing]:
             len(series.durations),
             series.started_us[change.index],
             len(series.durations) - change.index,
-            change.before,
-            change.after,
+            median(series.durations[: change.index]),
+            median(series.durations[change.index :]),
             change.p,
         )
         for subject, (series, change) in changes.items()
-        if change.p <= most_p and _matters(series.durations, change)
+        if change.p <= most_p and _matters(series, change)
     ]
     return sorted(found, key=lambda each: -(each.after - each.before) * each.runs_after)
 
@@ -101,12 +141,29 @@ def _series(workspace: Workspace) -> Iterator[tuple[Subject, _Series]]:
             yield subject, _Series(stats.started_us, stats.durations)
 
 
-def _matters(durations: array[float], change: ChangePoint) -> bool:
+def _matters(series: _Series, change: ChangePoint) -> bool:
     """Return whether runs take much longer since then, and the last ones still do."""
-    longer = max(change.before * LEAST_GROWTH, change.before + LEAST_SECONDS)
+    durations, index = series.durations, change.index
     fewest = max(FEWEST_AFTER, round(len(durations) * LEAST_SIDE))
-    on_either_side = fewest <= change.index <= len(durations) - fewest
-    return on_either_side and change.after >= longer and median(durations[-fewest:]) >= longer
+    if not fewest <= index <= len(durations) - fewest:
+        return False
+    usual = series.usual(index)
+    return _is_longer(median(durations[:index]), median(durations[index:])) and all(
+        _are_longer(usual, zip(series.slots[since:], durations[since:], strict=True))
+        for since in (index, len(durations) - fewest)
+    )
+
+
+def _are_longer(
+    usual: Mapping[tuple[bool, int], float], runs: Iterable[tuple[tuple[bool, int], float]]
+) -> bool:
+    """Return whether most runs take longer than those of the same part of the week did before."""
+    found = [_is_longer(usual[slot], seconds) for slot, seconds in runs if slot in usual]
+    return len(found) >= FEWEST_AFTER and 2 * sum(found) > len(found)
+
+
+def _is_longer(before: float, after: float) -> bool:
+    return before > 0 and after >= max(before * LEAST_GROWTH, before + LEAST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from prefect_exporter.api import Page
 from prefect_exporter.exchanges import Call
 from prefect_exporter.moments import micros_if, moment
 from prefect_exporter.report.question import Period, Question
-from prefect_exporter.report.reading import texts
+from prefect_exporter.report.reading import amounts, texts
 from prefect_exporter.report.reading.narrowing import Cut, cuts, narrowed
 from prefect_exporter.report.reading.newest_first import NewestFirst, Stretch, stretches
 from prefect_exporter.report.reading.pieces import Piece, Portion, Source
@@ -122,7 +122,7 @@ def flow_run_row(told: ToldFlowRun) -> FlowRunRow:
         created_us=micros_if(told.created),
         started_us=micros_if(told.start_time),
         ended_us=micros_if(told.end_time),
-        seconds=max(told.total_run_time, 0.0),
+        seconds=amounts.seconds(told.total_run_time),
         attempts=told.run_count,
         work_pool=told.work_pool_name or "",
         work_queue=told.work_queue_name or "",
@@ -130,6 +130,6 @@ def flow_run_row(told: ToldFlowRun) -> FlowRunRow:
         creator_type=texts.name(creator.type) if creator else "",
         creator_id=str(creator.id) if creator and creator.id else "",
         parameters_bytes=len(bytes(told.parameters)),
-        retries=-1 if told.empirical_policy.retries is None else told.empirical_policy.retries,
+        retries=amounts.retries(told.empirical_policy.retries),
         tags=texts.tags(told.tags),
     )

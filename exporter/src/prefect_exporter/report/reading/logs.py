@@ -1,15 +1,19 @@
-"""Log lines of failed runs, for their tracebacks: of a few runs of each kind of failure."""
+"""Log lines of failed runs, for their tracebacks: of a few runs of each kind of failure.
+
+Of a kind whose tracebacks are not all the same more runs are read, in a second pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
-from prefect_exporter.failures.reading import chosen
+from prefect_exporter.failures.reading import chosen, split
 from prefect_exporter.moments import micros
-from prefect_exporter.report.failed import failed_runs
+from prefect_exporter.report.failed import failed_runs, tracebacks
+from prefect_exporter.report.question import Period
 from prefect_exporter.report.reading import texts
 from prefect_exporter.report.reading.flow_runs import periods
 from prefect_exporter.report.reading.pieces import Piece, Portion, Source
@@ -20,6 +24,7 @@ from prefect_exporter.wire import ToldLog
 
 WHAT = "logs of failed runs"
 MOST_RUNS = 2_000
+"""Of each pass and period."""
 BATCH = 20
 MOST_LINES = 1_000
 """Of one batch of runs; the newest come first, and what ended a run is among them."""
@@ -29,11 +34,28 @@ def logs(source: Source) -> Iterator[Piece]:
     """Yield the log lines of those failed runs that are to be known by their tracebacks."""
     workspace = Workspace(source.store, source.question)
     for period in periods(source.question):
-        runs = chosen(failed_runs(workspace, period))[:MOST_RUNS]
-        for start in range(0, len(runs), BATCH):
-            batch = [UUID(bytes=each) for each in runs[start : start + BATCH]]
-            name = f"logs {period.since_us} {start}"
-            yield Piece(name, WHAT, partial(_batch, source, batch))
+        yield from _pieces(source, f"logs {period.since_us}", _first(workspace, period))
+
+
+def more_logs(source: Source) -> Iterator[Piece]:
+    """Yield those of more runs, where the first ones look alike and their tracebacks do not."""
+    workspace = Workspace(source.store, source.question)
+    for period in periods(source.question):
+        known = tracebacks(workspace, period)
+        # By the first pass alone, so that who was stopped in the second chooses the same again.
+        texts = {run: known.get(run, "") for run in _first(workspace, period)}
+        runs = split(list(failed_runs(workspace, period)), texts)[:MOST_RUNS]
+        yield from _pieces(source, f"more logs {period.since_us}", runs)
+
+
+def _first(workspace: Workspace, period: Period) -> Sequence[bytes]:
+    return chosen(failed_runs(workspace, period))[:MOST_RUNS]
+
+
+def _pieces(source: Source, name: str, runs: Sequence[bytes]) -> Iterator[Piece]:
+    for start in range(0, len(runs), BATCH):
+        batch = [UUID(bytes=each) for each in runs[start : start + BATCH]]
+        yield Piece(f"{name} {start}", WHAT, partial(_batch, source, batch))
 
 
 async def _batch(source: Source, batch: list[UUID], step: Step) -> Portion:

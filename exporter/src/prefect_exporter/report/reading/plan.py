@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from prefect_exporter.report.reading import flow_runs, task_runs
 from prefect_exporter.report.reading.listings import DEPLOYMENTS, LISTINGS, listed
-from prefect_exporter.report.reading.logs import logs
+from prefect_exporter.report.reading.logs import logs, more_logs
 from prefect_exporter.report.reading.pieces import Piece, Source
 from prefect_exporter.report.reading.server import server
 from prefect_exporter.report.reading.subflows import parents
@@ -38,11 +38,16 @@ def _tasks_and_logs(source: Source) -> Iterator[Piece]:
     yield from task_runs.task_runs(source)
 
 
+def _more(source: Source) -> Iterator[Piece]:
+    yield from more_logs(source)
+    yield from parents(source)
+
+
 PHASES: tuple[Callable[[Source], Iterator[Piece]], ...] = (
     _catalogue,
     _counts,
     _flow_runs,
     _tasks_and_logs,
-    parents,
+    _more,
 )
 """Each is cut into pieces once all before it were read."""

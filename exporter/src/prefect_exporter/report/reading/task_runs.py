@@ -22,7 +22,7 @@ from prefect_exporter.api import Page
 from prefect_exporter.exchanges import Call
 from prefect_exporter.labels import task_name
 from prefect_exporter.moments import micros_if, moment
-from prefect_exporter.report.reading import texts
+from prefect_exporter.report.reading import amounts, texts
 from prefect_exporter.report.reading.narrowing import Cut, cuts, narrowed
 from prefect_exporter.report.reading.newest_first import NewestFirst, Stretch, stretches
 from prefect_exporter.report.reading.pieces import Piece, Portion, Source
@@ -171,9 +171,9 @@ def task_run_row(told: ToldTaskRun) -> TaskRunRow | None:
         started_us=micros_if(told.start_time),
         ended_us=micros_if(told.end_time),
         # By the clock of the task's machine, which may have been set back meanwhile.
-        seconds=max(told.total_run_time, 0.0),
+        seconds=amounts.seconds(told.total_run_time),
         attempts=told.run_count,
-        retries=-1 if told.empirical_policy.retries is None else told.empirical_policy.retries,
+        retries=amounts.retries(told.empirical_policy.retries),
         child_flow_run_id=child.bytes if child else b"",
         cache_key=told.cache_key is not None,
         tags=texts.tags(told.tags),

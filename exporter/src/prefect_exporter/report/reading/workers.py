@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+from msgspec.structs import asdict
+
 from prefect_exporter.report.catalog import load
 from prefect_exporter.report.reading.pieces import Piece, Portion, Source
 from prefect_exporter.report.store import Step
@@ -24,6 +26,6 @@ def workers(source: Source) -> Iterator[Piece]:
 async def _page(source: Source, pool: str, step: Step) -> Portion:
     page = await source.client.workers(pool, step.rows)
     rows = step.rows + len(page.rows)
-    told = [ToldWorker(pool, row.name, row.status, row.last_heartbeat_time) for row in page.rows]
+    told = [ToldWorker(work_pool=pool, **asdict(row)) for row in page.rows]
     after = replace(step, rows=rows, done=not page.full or rows >= MOST_WORKERS)
     return Portion(after, objects=[(each, f"{pool}/{each.name}") for each in told])

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeAlias
 
 from prefect_exporter.report.model import Finding, Report, Section
+
+MOST_OF_A_CHECK = 25
+"""So many findings of one check are told in full: nobody reads a thousand that say the same."""
+
+Numbered: TypeAlias = tuple[int, Finding]
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One section with its findings, each with its number in the whole report, from 1."""
+    """One section with its findings, each with its number in the whole report, from 1.
+
+    Args:
+        findings: All of them, the gravest first.
+        told: Those to be told in full.
+        beyond: The others, by check: there are too many of it.
+    """
 
     section: Section
-    findings: Sequence[tuple[int, Finding]]
+    findings: Sequence[Numbered]
+    told: Sequence[Numbered]
+    beyond: Mapping[str, Sequence[Numbered]]
 
 
 def chapters(report: Report) -> Sequence[Chapter]:
@@ -21,8 +36,21 @@ def chapters(report: Report) -> Sequence[Chapter]:
     numbered = list(enumerate(report.findings, 1))
     known = {each.id for each in report.sections}
     found = [
-        Chapter(section, [each for each in numbered if each[1].section == section.id])
+        _chapter(section, [each for each in numbered if each[1].section == section.id])
         for section in report.sections
     ]
     rest = [each for each in numbered if each[1].section not in known]
-    return [*found, Chapter(Section("more", "Other findings"), rest)] if rest else found
+    return [*found, _chapter(Section("more", "Other findings"), rest)] if rest else found
+
+
+def _chapter(section: Section, findings: Sequence[Numbered]) -> Chapter:
+    by_check: dict[str, list[Numbered]] = {}
+    for each in findings:
+        by_check.setdefault(each[1].check, []).append(each)
+    told = [each for of_it in by_check.values() for each in of_it[:MOST_OF_A_CHECK]]
+    beyond = {
+        check: of_it[MOST_OF_A_CHECK:]
+        for check, of_it in by_check.items()
+        if of_it[MOST_OF_A_CHECK:]
+    }
+    return Chapter(section, findings, sorted(told, key=itemgetter(0)), beyond)

@@ -71,12 +71,18 @@ def draw(chart: Chart) -> str:
     return element(svg, visible(chart.title))
 
 
-def element(svg: ET.Element, title: str) -> str:
-    """Return an ``svg`` element as text that HTML can hold, as one picture with a name."""
+def element(svg: ET.Element, title: str, role: str = "img") -> str:
+    """Return an ``svg`` element as text that HTML can hold, with a name.
+
+    Args:
+        svg: The element.
+        title: Its name.
+        role: ``img`` for one picture, ``group`` for one whose parts can be followed.
+    """
     svg.attrib = {
         "viewBox": svg.attrib["viewBox"],
         "class": svg.attrib["class"],
-        "role": "img",
+        "role": role,
         "aria-label": title,
     }
     return ET.tostring(svg, encoding="unicode", short_empty_elements=False)

@@ -11,7 +11,7 @@ import networkx as nx
 
 from prefect_exporter.report.model import Edge, Graph, Kind, Node
 from prefect_exporter.report.rendering.charts import element
-from prefect_exporter.report.rendering.words import clipped, shown, visible
+from prefect_exporter.report.rendering.words import address, clipped, shown, visible
 
 MOST_NODES = 150
 """More cannot be read in one picture; the table beside it has the edges."""
@@ -109,7 +109,7 @@ def _svg(
         _edge(svg, edge, nodes, places).attrib["marker-end"] = f"url(#{arrow})"
     for key, node in nodes.items():
         _node(svg, node, places[key], in_cycle=key in cyclic)
-    text = element(svg, visible(graph.title))
+    text = element(svg, visible(graph.title), "group")
     return text.replace("<svg ", f'<svg width="{width:.0f}" height="{height:.0f}" ', 1)
 
 
@@ -146,14 +146,17 @@ def _edge(
 def _node(svg: ET.Element, node: Node, place: Place, *, in_cycle: bool) -> None:
     x, y = place
     failing = " failing" if node.failed_share else ""
-    box = ET.SubElement(svg, "g", {"class": f"node {_css(node.kind)}{failing}"})
+    url = address(node.link)
+    followed = {"href": url, "rel": "noreferrer"} if url else {}
+    css = f"node {_css(node.kind)}{failing}"
+    box = ET.SubElement(svg, "a" if url else "g", {"class": css, **followed})
+    facts = _facts(node, in_cycle=in_cycle)
+    ET.SubElement(box, "title").text = visible(f"{node.name}: {facts}, {node.reach} downstream")
     size = {"width": str(_BOX_WIDTH), "height": str(_BOX_HEIGHT), "rx": "6"}
     ET.SubElement(box, "rect", {"x": f"{x:.0f}", "y": f"{y:.0f}", **size})
-    facts = _facts(node, in_cycle=in_cycle)
     for line, text, css in ((18, clipped(node.name, _MOST_NAME), "name"), (34, facts, "facts")):
         at = {"x": f"{x + 10:.0f}", "y": f"{y + line:.0f}", "class": css}
         ET.SubElement(box, "text", at).text = visible(text)
-    ET.SubElement(box, "title").text = visible(f"{node.name}: {facts}, {node.reach} downstream")
 
 
 def _facts(node: Node, *, in_cycle: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,9 +13,12 @@ from prefect_exporter.report.model import (
     Cell,
     Chart,
     Column,
+    Edge,
     Finding,
     Graph,
     Kind,
+    Link,
+    Node,
     Report,
     Row,
     Severity,
@@ -28,6 +31,8 @@ from prefect_exporter.report.rendering.savings import saves
 
 _MOST_OPEN = 10
 """So many findings of a section are shown at once; the rest can be unfolded."""
+_MOST_ROWS = 1_000
+"""Of the findings of one check that are not told in full."""
 _MOST_NAME = 400
 _MOST_TEXT = 4_000
 _TEXTS = {Kind.TEXT, Kind.LINK}
@@ -71,20 +76,42 @@ def _tabled(chart: Chart) -> Table:
 
 def _edged(graph: Graph) -> Table:
     """Return the edges of a graph as a table."""
-    names = {each.id: each.name for each in graph.nodes}
+    nodes = {each.id: each for each in graph.nodes}
+
+    def row(edge: Edge) -> Row:
+        ends = [nodes.get(end) or Node(end, end, "") for end in (edge.source, edge.target)]
+        links = {"Starts": ends[0].link, "Is started": ends[1].link}
+        cells = (ends[0].name, ends[1].name, edge.kind.replace("_", " "), edge.runs)
+        return Row(cells, {title: link for title, link in links.items() if link})
+
     columns = (Column("Starts"), Column("Is started"), Column("How"), Column("Runs", Kind.COUNT))
+    return Table(graph.id, graph.title, columns, tuple(map(row, graph.edges)))
+
+
+def _listed(findings: Sequence[tuple[int, Finding]]) -> Table:
+    """Return findings as a table: what each is about, and what mending it saves."""
+    columns = (
+        Column("Number", Kind.COUNT),
+        Column("Severity"),
+        Column("What is wrong"),
+        Column("Hours saved a week", Kind.HOURS),
+        Column("Failures saved a week", Kind.COUNT),
+        Column("Owner"),
+    )
     rows = [
         Row(
-            (
-                names.get(each.source, each.source),
-                names.get(each.target, each.target),
-                each.kind.replace("_", " "),
-                each.runs,
-            )
+            (number, each.severity.value, each.title, each.hours, each.failures, each.owner),
+            {"What is wrong": link} if (link := _first_link(each)) else {},
         )
-        for each in graph.edges
+        for number, each in findings[:_MOST_ROWS]
     ]
-    return Table(graph.id, graph.title, columns, tuple(rows))
+    beyond = len(findings) - len(rows)
+    note = f"And {beyond:,} more, which the JSON has." if beyond else ""
+    return Table("more", "More", columns, tuple(rows), note)
+
+
+def _first_link(finding: Finding) -> Link | None:
+    return next((link for each in finding.evidence for link in each.links), None)
 
 
 def _sorts(value: Cell) -> str:
@@ -135,6 +162,7 @@ def _environment() -> jinja2.Environment:
         "drawn": lambda chart: Markup(charts.draw(chart)),  # noqa: S704 - ElementTree has escaped it
         "edged": _edged,
         "layered": graphs.draw,
+        "listed": _listed,
         "moment": words.moment,
         "saves": saves,
         "shown": lambda value, kind: words.shown(value, Kind(kind)),

@@ -15,6 +15,7 @@ from prefect_exporter.report.model import (
     Graph,
     Kind,
     Link,
+    Node,
     Report,
     Row,
     Section,
@@ -27,7 +28,7 @@ from prefect_exporter.report.rendering.savings import saves
 
 _MOST_ROWS = 15
 _MOST_FINDINGS = 10
-"""So many findings of a section are told in full; the rest are a line each."""
+"""So many findings of a section are told in full; the rest are a line each, or a name."""
 _MOST_LINES = 40
 _MOST_CELL = 120
 _MOST_TEXT = 2_000
@@ -73,14 +74,19 @@ def _chapter(chapter: Chapter) -> Iterator[str]:
         return
     yield "### What to mend here"
     yield ""
-    for number, finding in chapter.findings[:_MOST_FINDINGS]:
+    for number, finding in chapter.told[:_MOST_FINDINGS]:
         yield from _finding(number, finding)
-    rest = chapter.findings[_MOST_FINDINGS:]
-    for number, finding in rest[:_MOST_LINES]:
+    rest = chapter.told[_MOST_FINDINGS:]
+    for number, finding in rest:
         yield f"- {number}. {finding.severity.value}: {escaped(finding.title)}"
-    if rest[_MOST_LINES:]:
-        yield f"- and {len(rest) - _MOST_LINES:,} more"
-    if rest:
+    for check, findings in chapter.beyond.items():
+        subjects = [escaped(each.subject, _MOST_CELL) for _, each in findings[:_MOST_LINES]]
+        more = ", …" if len(findings) > _MOST_LINES else ""
+        yield (
+            f"- and {len(findings):,} more of `{check}`: {', '.join(subjects)}{more}."
+            " The JSON has all of them."
+        )
+    if rest or chapter.beyond:
         yield ""
 
 
@@ -183,15 +189,23 @@ def _graph(graph: Graph) -> Iterator[str]:
     if graph.note:
         yield _prose(graph.note)
         yield ""
-    names = {each.id: each.name for each in graph.nodes}
+    nodes = {each.id: each for each in graph.nodes}
     for edge in graph.edges[:_MOST_LINES]:
-        ends = [_prose(names.get(each, each), _MOST_CELL) for each in (edge.source, edge.target)]
+        ends = [_end(nodes.get(each), each) for each in (edge.source, edge.target)]
         runs = f", {edge.runs:,} runs" if edge.runs else ""
         yield f"- {' → '.join(ends)} ({escaped(edge.kind.replace('_', ' '))}{runs})"
     if len(graph.edges) > _MOST_LINES:
         yield f"- and {len(graph.edges) - _MOST_LINES:,} more, in the HTML and in the JSON"
     if graph.edges:
         yield ""
+
+
+def _end(node: Node | None, key: str) -> str:
+    if node is None:
+        return _prose(key, _MOST_CELL)
+    return (
+        _linked(node.name, node.link) if words.address(node.link) else _prose(node.name, _MOST_CELL)
+    )
 
 
 def _finding(number: int, finding: Finding) -> Iterator[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from prefect_exporter.report.comparison import headline
 from prefect_exporter.report.model import Column, Finding, Kind, Row, Section
 from prefect_exporter.report.phrases import listed
 from prefect_exporter.report.recommendations import (
     HOURS_OF_A_FAILURE,
     Recommendation,
     recommendations,
+    saved_failures,
+    saved_hours,
 )
 from prefect_exporter.report.tables import table
 from prefect_exporter.report.words import count, duration
@@ -32,7 +35,6 @@ _COLUMNS = (
 
 def section(workspace: Workspace, findings: Sequence[Finding]) -> Section:
     """Return the recommendations, those that save most first."""
-    del workspace
     found = recommendations(findings)
     steps = table(
         "Steps",
@@ -43,20 +45,22 @@ def section(workspace: Workspace, findings: Sequence[Finding]) -> Section:
         " what the findings cost in this time, a week.",
     )
     tables = (steps,) if found else ()
-    return Section("plan", "Implementation plan", tuple(_paragraphs(found)), tables)
+    return Section("plan", "Implementation plan", tuple(_paragraphs(workspace, findings)), tables)
 
 
-def _paragraphs(found: Sequence[Recommendation]) -> Iterator[str]:
+def _paragraphs(workspace: Workspace, findings: Sequence[Finding]) -> Iterator[str]:
+    found = recommendations(findings)
     if not found:
         yield "Nothing was found that ought to be changed."
         return
     quick = sum(each.action.effort == "minutes" for each in found)
-    hours = sum(each.hours or 0.0 for each in found)
-    failures = sum(each.failures or 0.0 for each in found)
+    # One failure may be told by its flow, its parent and its upstream: there are no more.
+    all_of_them = headline(workspace, workspace.period).failures / workspace.period.weeks
+    hours, failures = saved_hours(findings), min(saved_failures(findings), all_of_them)
     yield (
-        f"{count(len(found), 'change')}, {quick:,} of which take minutes. They save at most"
-        f" {duration(hours * 3600)} of running and waiting, and {failures:.0f} failed runs, a week,"
-        " less where two of them mend the same."
+        f"{count(len(found), 'change')}, {quick:,} of which take minutes. Together they save up to"
+        f" about {duration(hours * 3600)} of running and waiting and {failures:.0f} failed runs a"
+        " week; what several findings tell of the same flow, or of it and its pool, counts once."
     )
 
 

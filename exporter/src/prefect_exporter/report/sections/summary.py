@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from prefect_exporter.report.comparison import Change, changes, headline
+from prefect_exporter.report.comparison import Change, changes, headline, known_since
 from prefect_exporter.report.model import Column, Finding, Kind, Row, Section, Severity, Table
 from prefect_exporter.report.phrases import chance, listed
-from prefect_exporter.report.recommendations import Recommendation, recommendations
+from prefect_exporter.report.recommendations import Recommendation, first
 from prefect_exporter.report.tables import table
 from prefect_exporter.report.words import count, duration, share, time
 from prefect_exporter.report.workspace import Workspace
-
-FIRST = 3
-"""Actions that are named first."""
 
 _NUMBERS = (Column("Number"), Column("This period"))
 _COMPARED = (Column("Period before"), Column("Change"), Column("Chance"))
@@ -30,21 +27,16 @@ _FIRST = (
 
 def section(workspace: Workspace, findings: Sequence[Finding]) -> Section:
     """Return the numbers of the period, the findings by severity, and the actions to begin with."""
-    # Of a high finding what it saves is often unknown: work that never starts saves no hours.
-    first = sorted(recommendations(findings), key=lambda each: list(Severity).index(each.severity))
-    first = first[:FIRST]
-    tables = (_first(first), _severities(findings), _numbers(workspace))
+    tables = (_first(first(findings)), _severities(findings), _numbers(workspace))
     return Section(
         "summary",
         "Executive summary",
-        tuple(_paragraphs(workspace, findings, first)),
+        tuple(_paragraphs(workspace, findings)),
         tuple(each for each in tables if each.rows),
     )
 
 
-def _paragraphs(
-    workspace: Workspace, findings: Sequence[Finding], first: Sequence[Recommendation]
-) -> Iterator[str]:
+def _paragraphs(workspace: Workspace, findings: Sequence[Finding]) -> Iterator[str]:
     yield _how_it_went(workspace)
     yield from _compared(workspace)
     if not findings:
@@ -53,8 +45,6 @@ def _paragraphs(
     by_severity = Counter(each.severity for each in findings)
     told = ", ".join(f"{by_severity[each]:,} {each}" for each in Severity)
     yield f"{count(len(findings), 'finding')}: {told}."
-    for place, each in enumerate(first, start=1):
-        yield f"{place}. {each.findings[0].title}. To mend it: {each.action.change}"
 
 
 def _how_it_went(workspace: Workspace) -> str:
@@ -73,6 +63,12 @@ def _how_it_went(workspace: Workspace) -> str:
 
 def _compared(workspace: Workspace) -> Iterator[str]:
     if not workspace.question.compare:
+        return
+    if since_us := known_since(workspace):
+        yield (
+            f"Of the period before no run is known until {time(since_us)}, so that it is not"
+            " compared: older runs were deleted, or there were none."
+        )
         return
     found = changes(workspace)
     if all(each.before is None for each in found):

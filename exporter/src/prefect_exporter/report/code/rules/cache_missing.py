@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from prefect_exporter.report.code.evidence import Place, Rule, at
+from prefect_exporter.report.code.evidence import Place, Rule, at, written
 from prefect_exporter.report.code.network import waits
 from prefect_exporter.report.code.sources import Project, Runnable, Source, calls_in, own_nodes
 from prefect_exporter.report.model import Effort, Finding, Severity
@@ -44,9 +44,9 @@ def _places(source: Source, flow: Runnable) -> Iterator[Place]:
                 continue
             task = found[0]
             if not task.sets(*_BY_CACHE) and _reads(source, task):
-                text = f"{ast.unparse(call)} asks for the same in every turn"
+                text = f"{written(call)} asks for the same in every turn"
                 name = task.node.name
-                change = f"{name}_once = {ast.unparse(call)}  # before the loop"
+                change = f"{name}_once = {written(call)}  # before the loop"
                 yield at(source, call, text, change)
 
 
