@@ -143,7 +143,8 @@ class World:
         self.scheduled = 0
         self.plans[name] = Plan(None, None, NOW.timestamp() + due_seconds)
         reason = Reason(Cause.SCHEDULER_BEHIND, "evidence", ("prefect server services start",))
-        self.diagnoses.append(Diagnosis(Subject(*name), 0, None, (reason,)))
+        flow, deployment = name
+        self.diagnoses.append(Diagnosis(Subject(flow, deployment), 0, None, (reason,)))
 
     def fails(self, name: Labels, times: int, *, succeeded: bool = True) -> None:
         """Let the last runs of a deployment fail, the last one two minutes ago."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -89,9 +89,10 @@ def test_everybody_can_use_the_page(
         assert 0 == visit.overflow()
 
 
-def test_usual_workspace_fits_on_one_screen(browser: Browser) -> None:
-    """On a desktop nothing of a usual workspace is below the edge of the window."""
-    with visiting(browser, service_of(usual())) as visit:
+@pytest.mark.parametrize("world", [usual, troubled])
+def test_workspace_fits_on_one_screen(browser: Browser, world: Callable[[], World]) -> None:
+    """On a desktop nothing of a usual workspace, also in trouble, is below the window's edge."""
+    with visiting(browser, service_of(world())) as visit:
         height = visit.page.evaluate("document.documentElement.scrollHeight")
 
         assert height <= DESKTOP[1]

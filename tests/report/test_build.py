@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import cast
 
@@ -15,7 +16,9 @@ from prefect_exporter.report import build as building
 from prefect_exporter.report.build import build, ranked
 from prefect_exporter.report.checks import CHECKS, USAGE_CHECKS
 from prefect_exporter.report.model import Finding, Severity
+from prefect_exporter.report.unread import add_unread
 from prefect_exporter.report.workspace import Workspace
+from report.planted import automation_disabled_forgotten, flow_broken
 from report.reports import report as some_report
 from report.worlds import workspace
 
@@ -30,6 +33,62 @@ SECTIONS = (
     "resources",
     "plan",
 )
+
+
+def test_what_was_not_read_is_not_judged() -> None:
+    """Without all flow runs nothing is said of flows, and the summary says so first of all."""
+    with workspace(compare=True) as world:
+        flow_broken.plant(world)
+        automation_disabled_forgotten.plant(world)
+        whole = build(world.workspace)
+        add_unread(world.workspace.store, "flow runs")
+        part = build(world.workspace)
+        add_unread(world.workspace.store, "workers")
+        sections = {each.id: each for each in build(world.workspace).sections}
+
+    assert {"flow-broken", "automation-disabled-forgotten"} <= {
+        each.check for each in whole.findings
+    }
+    assert {"automation-disabled-forgotten"} == {each.check for each in part.findings}
+    (note,) = part.scope.notes
+    assert note.startswith("Not looked for, as not all that tells it was read: ")
+    assert " flow-broken," in note
+    told = sections["summary"].paragraphs
+    assert told[0].startswith("This report is incomplete: flow runs and workers were not read")
+    assert not any("period before" in each for each in told)
+    assert not any("All that the report asks" in each for each in sections["resources"].paragraphs)
+
+
+def test_nothing_is_said_to_be_well_where_nothing_was_read() -> None:
+    """That nothing was found says little then."""
+    with workspace() as world:
+        add_unread(world.workspace.store, "flow runs")
+        said = {each.id: " ".join(each.paragraphs) for each in build(world.workspace).sections}
+
+    assert "Nothing was found in what was read that ought to be mended." in said["summary"]
+    assert "Nothing was found in what was read that ought to be changed." in said["plan"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "check"),
+    [
+        ("deployments", "automation-targets-missing"),
+        ("deployments", "owner-missing"),
+        ("workers", "work-pool-without-worker"),
+        ("automations", "deployment-unused"),
+        ("task runs", "retries-missing"),
+    ],
+)
+def test_nothing_is_missed_that_was_not_looked_up(lacking: str, check: str) -> None:
+    """What may be there, but was not read, is not said to be missing."""
+    with workspace(compare=True) as world:
+        import_module(f"report.planted.{check.replace('-', '_')}").plant(world)
+        whole = build(world.workspace)
+        add_unread(world.workspace.store, lacking)
+        part = build(world.workspace)
+
+    assert check in {each.check for each in whole.findings}
+    assert check not in {each.check for each in part.findings}
 
 
 def test_flow_that_is_not_there_is_a_note() -> None:

@@ -29,6 +29,7 @@ from prefect_exporter.report.question import Question
 from prefect_exporter.report.reading.pieces import AT_ONCE, Limits
 from prefect_exporter.report.reading.reader import notes
 from prefect_exporter.report.store import Store
+from prefect_exporter.report.unread import unread
 from prefect_exporter.report.workspace import Workspace
 from report.planting import Planter, still_server
 from report.reading_scene import (
@@ -242,6 +243,7 @@ def test_what_is_refused_is_a_note(scene: Scene, route: str, what: str, status: 
         refused = load(store).server.refused
 
         assert any(f"did not let us read {what}" in each for each in notes(store))
+        assert what in unread(store)
         assert [True] == [route in each for each in refused]
         assert scene.planted.ended <= ids(store)
 
@@ -252,6 +254,7 @@ def test_cloud_without_version_is_no_note(scene: Scene) -> None:
         read_all(store, scene.question, again(scene, answer=refusing("admin/version", 404)))
 
         assert notes(store) == ()
+        assert unread(store) == frozenset()
         assert load(store).server.version is None
 
 
@@ -293,6 +296,7 @@ def test_no_more_requests_than_allowed(scene: Scene, most: int) -> None:
 
         assert most <= asked < most + AT_ONCE
         assert any(f"was allowed {most} requests" in each for each in notes(store))
+        assert "task runs" in unread(store)
 
 
 def test_server_that_is_gone_keeps_what_was_read(scene: Scene) -> None:

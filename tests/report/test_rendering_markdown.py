@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from prefect_exporter.report.model import Section, Series
 from prefect_exporter.report.rendering.markdown import escaped, render
 from report.hostile import ADDRESSES, NAMES
 from report.reports import UI, Texts, many_findings, report
@@ -93,6 +95,39 @@ def test_text_is_read_as_it_was(name: str) -> None:
 def test_name_with_underscores_stays_readable() -> None:
     """An underscore within a word is no mark, so it is not escaped."""
     assert r"load_orders\_ \_x" == escaped("load_orders_ _x")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1. x", r"1\. x"),
+        ("12) x", r"12\) x"),
+        ("# x", r"\# x"),
+        ("- x", r"\- x"),
+        ("1.5 x", "1.5 x"),
+    ],
+)
+def test_line_does_not_begin_a_list(text: str, shown: str) -> None:
+    """What would be a list or a heading is none, and is read as it was."""
+    made = report()
+    summary = msgspec.structs.replace(made.sections[0], paragraphs=(text,))
+    markdown = render(msgspec.structs.replace(made, sections=(summary,)))
+
+    assert f"\n{shown}\n" in markdown
+    assert f"<p>{text}</p>" in PARSER.render(markdown)
+
+
+def test_names_of_a_chart_differ_where_they_end() -> None:
+    """Long names that begin alike are cut in the middle."""
+    made = report()
+    chart = made.sections[2].charts[0]
+    names = [f"ConnectionError: no answer from the warehouse at midnight {n}" for n in (1, 2)]
+    series = tuple(Series(name, (1.0,)) for name in names)
+    section = Section("s", "S", charts=(msgspec.structs.replace(chart, series=series),))
+    markdown = render(msgspec.structs.replace(made, sections=(section,)))
+
+    assert "ConnectionError: no answ…e at midnight 1  " in markdown
+    assert "ConnectionError: no answ…e at midnight 2  " in markdown
 
 
 def test_nobody_is_called_by_a_name() -> None:

@@ -20,6 +20,7 @@ from prefect_exporter.environment import BadSettings
 from prefect_exporter.report.making import fails
 from prefect_exporter.report.model import Report, Severity
 from prefect_exporter.report.outputs import write
+from prefect_exporter.report.words import count
 from report.planting import Planter, still_server
 from report.reports import many_findings
 from report.reports import report as some_report
@@ -222,7 +223,7 @@ def test_report_is_written_in_every_format(server: PrefectServer, tmp_path: Path
     report = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=Report)
     assert 40 == report.scope.flow_runs
     high = sum(each.severity is Severity.HIGH for each in report.findings)
-    counted = f"{len(report.findings)} findings, {high} of them high"
+    counted = f"{count(len(report.findings), 'finding')}, {high} of them high"
     assert f"{counted}, in r.html, r.md and r.json" == done.stderr.splitlines()[-1]
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert "broken" in (tmp_path / "r.md").read_text()

@@ -82,7 +82,11 @@ CHECKS: tuple[ModuleType, ...] = (
     work_pool_without_worker,
     work_queue_paused_forgotten,
 )
-"""All that look at a workspace alone; each module has ``SECTION`` and ``check(workspace)``."""
+"""All that look at a workspace alone; each module has ``SECTION`` and ``check(workspace)``.
+
+One whose ``NEEDS`` were not all read is left out. It is for what says that something is not there;
+without it a check needs all flow runs.
+"""
 
 USAGE_CHECKS: tuple[ModuleType, ...] = (
     cpu_request_oversized,

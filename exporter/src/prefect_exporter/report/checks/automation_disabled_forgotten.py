@@ -12,6 +12,7 @@ from prefect_exporter.report.words import count, time
 from prefect_exporter.report.workspace import Workspace
 
 SECTION = "environment"
+NEEDS = ()
 
 LONGEST_US = 30 * DAY
 """How long one may be disabled: a month is longer than any maintenance."""

@@ -12,6 +12,7 @@ from prefect_exporter.report.wire import ToldAutomation
 from prefect_exporter.report.workspace import Workspace
 
 SECTION = "dependencies"
+NEEDS = ("deployments",)
 
 _KINDS = ("run-deployment", "pause-deployment", "resume-deployment")
 

@@ -17,6 +17,7 @@ from prefect_exporter.report.words import count, duration, time
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "risks"
+NEEDS = ("flow runs", "task runs")
 
 FEWEST_HITS = 5
 """Before they end: fewer are no custom."""

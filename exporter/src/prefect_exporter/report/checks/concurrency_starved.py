@@ -13,6 +13,7 @@ from prefect_exporter.report.words import count, duration
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "risks"
+NEEDS = ()
 
 LEAST_WAIT_US = 30 * MINUTE
 """Of one run for a slot; a limit is there to make runs wait, but not for ever."""

@@ -13,6 +13,7 @@ from prefect_exporter.report.words import count
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "dependencies"
+NEEDS = ()
 
 _BY_ITSELF = "Each end of a run makes the next one: it goes on until somebody stops it."
 _BY_CODE = (

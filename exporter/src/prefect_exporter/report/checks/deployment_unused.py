@@ -15,6 +15,7 @@ from prefect_exporter.report.words import time
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "environment"
+NEEDS = ("flow runs", "deployments", "automations")
 
 YOUNGEST_US = 30 * DAY
 """A deployment without a schedule may be made for a month's end."""

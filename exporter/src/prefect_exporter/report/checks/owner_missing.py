@@ -12,6 +12,7 @@ from prefect_exporter.report.words import count
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "risks"
+NEEDS = ("flows", "deployments")
 
 MOST = 20
 """Findings of their own; more become one."""

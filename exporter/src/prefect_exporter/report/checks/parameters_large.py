@@ -10,6 +10,7 @@ from prefect_exporter.report.words import count, share, size
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "risks"
+NEEDS = ()
 
 LIMIT_BYTES = 524_288
 """Prefect's default: ``PREFECT_SERVER_API_MAX_PARAMETER_SIZE``; a larger run is refused."""

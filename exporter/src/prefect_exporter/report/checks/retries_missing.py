@@ -16,6 +16,7 @@ from prefect_exporter.report.words import count, duration
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "risks"
+NEEDS = ("flow runs", "task runs")
 
 FEWEST = 3
 """Such failures in the period."""

@@ -14,6 +14,7 @@ from prefect_exporter.report.words import count, duration
 from prefect_exporter.report.workspace import Subject, Workspace
 
 SECTION = "risks"
+NEEDS = ()
 
 
 def check(workspace: Workspace) -> Iterator[Finding]:

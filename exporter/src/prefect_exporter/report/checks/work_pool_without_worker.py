@@ -15,6 +15,7 @@ from prefect_exporter.report.words import count
 from prefect_exporter.report.workspace import Workspace
 
 SECTION = "risks"
+NEEDS = ("flow runs", "workers")
 
 DUE_US = MINUTE
 """Since a run was due: workers ask every 15 s."""

@@ -18,6 +18,7 @@ from prefect_exporter.report.reading.plan import PHASES
 from prefect_exporter.report.reading.server import KEY
 from prefect_exporter.report.reading.task_runs import sampled
 from prefect_exporter.report.store import Store
+from prefect_exporter.report.unread import add_unread
 
 NOTES, REQUESTS = "notes", "requests"
 MOST_PAUSES = 20
@@ -142,6 +143,7 @@ class _Reader:
         text = f"Not all {piece.what} were read: the report was allowed {most:,} requests."
         with self._source.store.transaction():
             add_note(self._source.store, text)
+            add_unread(self._source.store, piece.what)
 
     def _refuse(self, piece: Piece, error: ApiError) -> None:
         store = self._source.store
@@ -152,6 +154,7 @@ class _Reader:
             # Prefect has no such route on Cloud, and nobody misses it there.
             if piece.name != "admin/version":
                 add_note(store, f"Prefect did not let us read {piece.what}: {error.reason}.")
+                add_unread(store, piece.what)
             store.set_step(piece.name, replace(store.step(piece.name), done=True))
 
 

@@ -35,9 +35,10 @@ _MOST_TEXT = 2_000
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_BARS = 60
 _MOST_SERIES = 8
+_MOST_NAME = 40
 # What Markdown, or HTML within it, would take for a mark. An underscore within a word is none.
 _MARK = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
-_AT_LINE_START = re.compile(r"^(\s*)([#+=-]|\d+[.)])(?=\s|[#+=-]|$)")
+_AT_LINE_START = re.compile(r"^(\s*(?:\d+(?=[.)]))?)([#+=.)-])(?=\s|[#+=-]|$)")
 _FENCE = re.compile("`{3,}")
 
 
@@ -149,9 +150,9 @@ def _chart(chart: Chart) -> Iterator[str]:
         yield ""
     series = [(each.name, _narrowed(each.values)) for each in chart.series[:_MOST_SERIES]]
     highest = _highest(each for _, values in series for each in values) or 0
-    width = max((len(_plain(name, 24)) for name, _ in series), default=0)
+    width = max((len(_short(name)) for name, _ in series), default=0)
     lines = [
-        f"{_plain(name, 24):{width}}  {_bars(values, highest)}  "
+        f"{_short(name):{width}}  {_bars(values, highest)}  "
         f"highest {words.shown(_highest(values), chart.kind)}"
         for name, values in series
     ]
@@ -159,6 +160,12 @@ def _chart(chart: Chart) -> Iterator[str]:
         ends = [_plain(each, 24) for each in (chart.labels[0], chart.labels[-1])]
         lines.append(f"{'':{width}}  {' to '.join(ends)}")
     yield from _fenced("\n".join(lines), "text")
+
+
+def _short(name: str) -> str:
+    """Return a name without its middle: names that begin alike still differ."""
+    text = _plain(name, _MOST_CELL)
+    return text if len(text) <= _MOST_NAME else f"{text[:24]}…{text[25 - _MOST_NAME :]}"
 
 
 def _highest(values: Iterable[float | None]) -> float | None:

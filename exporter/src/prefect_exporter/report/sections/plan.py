@@ -15,6 +15,7 @@ from prefect_exporter.report.recommendations import (
     saved_hours,
 )
 from prefect_exporter.report.tables import table
+from prefect_exporter.report.unread import unread
 from prefect_exporter.report.words import count, duration
 from prefect_exporter.report.workspace import Workspace
 
@@ -51,7 +52,8 @@ def section(workspace: Workspace, findings: Sequence[Finding]) -> Section:
 def _paragraphs(workspace: Workspace, findings: Sequence[Finding]) -> Iterator[str]:
     found = recommendations(findings)
     if not found:
-        yield "Nothing was found that ought to be changed."
+        where = " in what was read" if unread(workspace.store) else ""
+        yield f"Nothing was found{where} that ought to be changed."
         return
     quick = sum(each.action.effort == "minutes" for each in found)
     # One failure may be told by its flow, its parent and its upstream: there are no more.

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 
 from prefect_exporter.report.model import Section, Table
+from prefect_exporter.report.phrases import listed
 from prefect_exporter.report.resources import tables
 from prefect_exporter.report.resources.measured import measured
 from prefect_exporter.report.resources.pools import by_pool, by_type
+from prefect_exporter.report.unread import unread
 from prefect_exporter.report.usage import Usage
 from prefect_exporter.report.words import count, duration, share
 from prefect_exporter.report.workspace import Workspace
@@ -70,6 +72,11 @@ def _access(workspace: Workspace) -> Iterator[str]:
         yield (
             f"{count(len(refused), 'route')} of the API would not answer: what they hold is not in"
             " this report, and no finding about it."
+        )
+    elif lacking := sorted(unread(workspace.store)):
+        yield (
+            f"Not all was asked for, as so many requests were not allowed: {listed(lacking, 9)}"
+            " are lacking, or some of them."
         )
     else:
         yield (

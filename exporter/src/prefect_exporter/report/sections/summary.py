@@ -10,6 +10,7 @@ from prefect_exporter.report.model import Column, Finding, Kind, Row, Section, S
 from prefect_exporter.report.phrases import chance, listed
 from prefect_exporter.report.recommendations import Recommendation, first
 from prefect_exporter.report.tables import table
+from prefect_exporter.report.unread import unread
 from prefect_exporter.report.words import count, duration, share, time
 from prefect_exporter.report.workspace import Workspace
 
@@ -37,10 +38,18 @@ def section(workspace: Workspace, findings: Sequence[Finding]) -> Section:
 
 
 def _paragraphs(workspace: Workspace, findings: Sequence[Finding]) -> Iterator[str]:
+    lacking = sorted(unread(workspace.store))
+    if lacking:
+        yield (
+            f"This report is incomplete: {listed(lacking, len(lacking))} were not read, or not all"
+            " of them. What hangs on them is not looked for, and numbers are those of what was"
+            " read; the last section says why."
+        )
     yield _how_it_went(workspace)
-    yield from _compared(workspace)
+    yield from () if "flow runs" in lacking else _compared(workspace)
     if not findings:
-        yield "Nothing was found that ought to be mended."
+        where = " in what was read" if lacking else ""
+        yield f"Nothing was found{where} that ought to be mended."
         return
     by_severity = Counter(each.severity for each in findings)
     told = ", ".join(f"{by_severity[each]:,} {each}" for each in Severity)
@@ -126,7 +135,8 @@ def _severities(findings: Sequence[Finding]) -> Table:
 
 def _numbers(workspace: Workspace) -> Table:
     found = changes(workspace)
-    compared = any(each.before is not None for each in found)
+    whole = "flow runs" not in unread(workspace.store)
+    compared = whole and any(each.before is not None for each in found)
     return table(
         "The period in numbers",
         (*_NUMBERS, *(_COMPARED if compared else ())),
