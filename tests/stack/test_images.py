@@ -22,6 +22,11 @@ pytestmark = pytest.mark.stack
 VERSION = os.environ.get("STACK_VERSION", "0.1.0")
 IMAGES = ("exporter", "worker", "backup")
 FOLDERS = {"exporter": "/opt/prefect-exporter", "worker": "/opt/flows", "backup": "/opt/backup"}
+# Which of our distributions each has: the worker's demo makes a report.
+OURS = {
+    "exporter": {"prefect-exporter"},
+    "worker": {"prefect-exporter", "prefect-instrumentation"},
+}
 STATES = {"exporter": ["/var/lib/prefect-exporter"], "backup": ["/var/lib/prefect-backup"]}
 STRANGER = "54321:54321"
 HARDENED = (
@@ -133,8 +138,7 @@ def test_packages_are_those_of_the_lock(name: str, say: Callable[[str], None]) -
     found = distributions(name)
 
     assert {each: locked().get(each) for each in found} == found
-    ours = {"exporter": "prefect-exporter", "worker": "prefect-instrumentation"}
-    others = {"prefect-exporter", "prefect-instrumentation"} - {ours.get(name)}
+    others = {"prefect-exporter", "prefect-instrumentation"} - OURS.get(name, set())
     assert not {"pytest", "ruff", "mypy", "uv", "pip", "hatchling", *others} & set(found)
     size = inside(name, f"du -sm {FOLDERS[name]}").split()[0]
     say(f"{image(name)}: {size} MB of that in {FOLDERS[name]}, {len(found)} packages")
