@@ -199,12 +199,13 @@ def test_object_that_differs_is_kept_as_it_is(scene: Scene) -> None:
 def test_damaged_folder_is_told(scene: Scene, tmp_path: Path) -> None:
     """A file too few, one that is no object, or no manifest."""
     folder = scene.export(scene.full, "damaged")
-    victim = next(iter(sorted((folder / "flows").iterdir())))
+    victim, *others = sorted((folder / "flows").iterdir())
     victim.write_text('{"name": "no id"}')
     with pytest.raises(Unverified, match="cannot be read"):
         verify(folder)
     victim.unlink()
-    with pytest.raises(Unverified, match=r"11 flows are there, 12 were kept"):
+    lacking = f"{len(others)} flows are there, {len(others) + 1} were kept"
+    with pytest.raises(Unverified, match=lacking):
         verify(folder)
     with pytest.raises(Unverified, match="cannot be read"):
         verify(tmp_path)
