@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
@@ -158,7 +157,5 @@ def _declared(tmp_path: Path) -> set[tuple[str, str]]:
 def test_every_metric_is_documented(tmp_path: Path) -> None:
     """docs/metrics.md has exactly the metrics that there are, with their types."""
     rows = re.findall(r"^\| `(prefect_backup_\w+)` \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
-    if not rows:
-        pytest.skip("the page has no section of them")
 
     assert _declared(tmp_path) == set(rows)
