@@ -109,6 +109,8 @@ def task_nested() -> None:
 @flow
 def task_wait_for() -> None:
     first = step.submit(1)
+    # The span of a task that waits begins before it waits: side by side, either may be the first.
+    wait([first])
     wait([outer.submit(2, wait_for=[first])])  # type: ignore[call-overload]  # it has that option
 
 

@@ -115,7 +115,9 @@ class Service:
         at = self._now() + _RETRY
         if at < self._scheduler.get_job(Job.BACKUP).next_run_time:
             _log.warning("backup.retry", at=f"{at:%Y-%m-%d %H:%M:%S %Z}")
-            self._add(self._retry, "backup-retry", Job.BACKUP, run_date=at, replace_existing=True)
+            # The one that plans the next may not have ended yet.
+            once_more = {"replace_existing": True, "max_instances": 2}
+            self._add(self._retry, "backup-retry", Job.BACKUP, run_date=at, **once_more)
 
     def _retry(self, job: Job) -> None:
         # What has succeeded, also by hand since, need not be read again.

@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -395,10 +395,14 @@ def _waiting(databases: Databases) -> bool:
 
 
 def _pg_dump_process() -> psutil.Process:
-    [found] = [
-        each for each in psutil.Process().children(recursive=True) if each.name() == "pg_dump"
-    ]
-    return found
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        # PostgreSQL's workers come and go meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            if each.name() == "pg_dump":
+                found.append(each)
+    [process] = found
+    return process
 
 
 def _copy_over(databases: Databases, url: str) -> None:

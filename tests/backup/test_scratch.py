@@ -138,7 +138,7 @@ def test_server_that_never_answers_is_ended(folder: Path) -> None:
     with pytest.raises(ProgramFailed, match=r"no answer in 0\.3 s"), running(server):
         raise AssertionError
 
-    assert [] == _processes(folder)
+    wait_until(lambda: not _processes(folder), within=30, what="the end of all that it started")
 
 
 @contextmanager
