@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import prefect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from prefect_exporter.report.code import examine, files
 from prefect_exporter.report.code.rules import RULES
 from prefect_exporter.report.code.sources import Project, read_source
+from prefect_exporter.report.model import Finding
 
 FLOW = "from prefect import flow\n@flow\ndef f(): ...\n"
 
@@ -192,3 +195,20 @@ def test_no_rule_fails_on_any_code(statements: list[str], decorator: str) -> Non
     for rule in RULES:
         for finding in rule(project):
             assert finding.evidence
+
+
+def test_rule_that_fails_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+    """A defect of one rule costs its own findings alone, and the report says so."""
+
+    def has_a_defect(project: Project) -> Iterator[Finding]:
+        raise ZeroDivisionError(project)
+        yield
+
+    (tmp_path / "flows.py").write_text(FLOW)
+    with capture_logs():
+        examined = examine([tmp_path], [has_a_defect, *RULES])
+
+    assert examined.findings == examine([tmp_path]).findings != []
+    assert [
+        "The part has-a-defect failed (ZeroDivisionError): its results are lacking."
+    ] == examined.notes

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
-
-import structlog
 
 from prefect_exporter import __version__
 from prefect_exporter.report.checks import CHECKS, USAGE_CHECKS
 from prefect_exporter.report.model import Finding, Report, Scope, Section, Severity
+from prefect_exporter.report.parts import part_id, tried
 from prefect_exporter.report.sections import sections
 from prefect_exporter.report.unread import unread
 from prefect_exporter.report.usage import Usage
 from prefect_exporter.report.words import rfc3339
 from prefect_exporter.report.workspace import GONE, Workspace
 
-ValueT = TypeVar("ValueT")
-
 NEEDS = ("flow runs",)
 """What a check is silent without, unless its module has a ``NEEDS`` of its own."""
 
-_LOG = structlog.get_logger(__name__)
 _SEVERITIES = list(Severity)
 _COUNT_FLOW_RUNS = "SELECT count(*) FROM flow_runs WHERE ended_us >= ? AND ended_us < ?"
 _COUNT_TASK_RUNS = "SELECT count(*) FROM task_runs"
@@ -81,12 +76,12 @@ def _rank(finding: Finding) -> tuple[int, float, float, str, str]:
 def _findings(workspace: Workspace, usage: Usage | None, said: list[str]) -> Iterator[Finding]:
     lacking = unread(workspace.store)
     fit = [each for each in CHECKS if lacking.isdisjoint(getattr(each, "NEEDS", NEEDS))]
-    if left_out := [_id(each.__name__) for each in CHECKS if each not in fit]:
+    if left_out := [part_id(each.__name__) for each in CHECKS if each not in fit]:
         said.append(f"Not looked for, as not all that tells it was read: {', '.join(left_out)}.")
     for module in fit:
-        yield from _tried(module.__name__, _all(module.check, workspace), said) or ()
+        yield from tried(module.__name__, _all(module.check, workspace), said) or ()
     for module in USAGE_CHECKS if usage and lacking.isdisjoint(NEEDS) else ():
-        yield from _tried(module.__name__, _all(module.check, workspace, usage), said) or ()
+        yield from tried(module.__name__, _all(module.check, workspace, usage), said) or ()
 
 
 def _all(check: Callable[..., Iterator[Finding]], *given: object) -> Callable[[], list[Finding]]:
@@ -97,22 +92,8 @@ def _sections(
     workspace: Workspace, findings: Sequence[Finding], usage: Usage | None, said: list[str]
 ) -> Iterator[Section]:
     for name, make in sections(workspace, findings, usage):
-        if section := _tried(name, make, said):
+        if section := tried(name, make, said):
             yield section
-
-
-def _tried(name: str, make: Callable[[], ValueT], said: list[str]) -> ValueT | None:
-    part = _id(name)
-    try:
-        return make()
-    except Exception as error:  # the rest of the report is worth having  # noqa: BLE001
-        _LOG.exception("report.part_failed", part=part)
-        said.append(f"The part {part} failed ({type(error).__name__}): its results are lacking.")
-        return None
-
-
-def _id(module: str) -> str:
-    return module.rpartition(".")[2].replace("_", "-")
 
 
 def _scope(workspace: Workspace, requests: int, notes: tuple[str, ...]) -> Scope:

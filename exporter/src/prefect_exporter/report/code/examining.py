@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prefect_exporter.report.code.files import MOST_BYTES, find, size
 from prefect_exporter.report.code.rules import RULES
 from prefect_exporter.report.code.sources import Project, Source, read_source
 from prefect_exporter.report.model import Finding
+from prefect_exporter.report.parts import tried
 from prefect_exporter.report.words import count
+
+Rule = Callable[[Project], Iterable[Finding]]
 
 # Where somebody may have written how flows are built and run.
 _TEXTS = (
@@ -36,20 +40,25 @@ def findings(paths: Sequence[Path]) -> Sequence[Finding]:
     return examine(paths).findings
 
 
-def examine(paths: Sequence[Path]) -> Examined:
-    """Return the same, with what could not be read.
+def examine(paths: Sequence[Path], rules: Sequence[Rule] = RULES) -> Examined:
+    """Return the same, with what could not be read and which rules failed.
 
     Args:
         paths: Files and folders; each is a project of its own.
+        rules: What judges them.
     """
     found: list[Finding] = []
     notes: list[str] = []
     for path in paths:
         project, left_out = _project(path)
         notes += left_out
-        for rule in RULES:
-            found += rule(project)
+        for rule in rules:
+            found += tried(rule.__name__, partial(_judge, rule, project), notes) or ()
     return Examined(found, notes)
+
+
+def _judge(rule: Rule, project: Project) -> list[Finding]:
+    return list(rule(project))
 
 
 def _project(path: Path) -> tuple[Project, Sequence[str]]:
