@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_instrumentation._children import inherit
+from prefect_instrumentation._children import (
+    DEPLOYMENT,
+    DEPLOYMENT_KEPT,
+    inherit,
+    keep_deployment,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,13 @@ def test_children_of_those_who_chose_the_plugin_write_as_it_does() -> None:
     inherit(environ, prefect_version="3.8.8")
 
     assert {"PREFECT_PLUGINS_ENABLED": "1"} == environ
+
+
+def test_children_know_the_deployment_that_prefect_takes_away() -> None:
+    """What a worker calls it is kept under a name that Prefect leaves alone; newer wins."""
+    environ = {DEPLOYMENT: "nightly", DEPLOYMENT_KEPT: "of a run before"}
+    keep_deployment(environ)
+    del environ[DEPLOYMENT]
+    keep_deployment(environ)
+
+    assert {DEPLOYMENT_KEPT: "nightly"} == environ

@@ -22,6 +22,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Pause, TerminationSignal
 
 from exporting import run
+from prefect_instrumentation._children import DEPLOYMENT, DEPLOYMENT_KEPT
 from prefect_instrumentation._prefect import engines, reading
 from prefect_instrumentation._prefect.telemetry import EngineTelemetry, Steps
 from prefect_instrumentation._runs import Outcome, Run, StateChange
@@ -686,6 +687,50 @@ def test_other_interruptions_leave_the_run_to_its_engine(
     assert ["started", "labels", "resumed"] == recorder.heard
 
 
+@pytest.mark.parametrize("intent", ["reschedule", "relinquish"])
+@pytest.mark.parametrize("error", [TerminationSignal(signal=15), asyncio.CancelledError()])
+def test_run_that_is_taken_back_ends_before_its_threads(
+    monkeypatch: pytest.MonkeyPatch, intent: str, error: BaseException
+) -> None:
+    """It is sent at once, as Prefect waits for threads; its context stays for what is logged."""
+    monkeypatch.setattr(reading, "get_intent", lambda: intent)
+    recorder, engine = Recorder(), Engine("flow")
+    telemetry = EngineTelemetry(engine, recorder)
+    telemetry.start_span(engine.record, Client())
+    engine.record.state = FAILED
+    telemetry.surrendered(error)
+
+    assert ["started", "labels", "resumed", "ended", "flush"] == recorder.heard
+    assert [TerminationSignal] == [type(each.error) for each in recorder.outcomes if each]
+
+    telemetry.finish(error)
+
+    assert ["ended", "flush", "suspended"] == recorder.heard[3:]
+
+
+@pytest.mark.parametrize(
+    ("intent", "error"),
+    [
+        (None, TerminationSignal(signal=15)),
+        ("cancel", TerminationSignal(signal=15)),
+        ("reschedule", KeyboardInterrupt()),
+        ("reschedule", Refused()),
+        ("reschedule", Pause(state=State(type=StateType.PAUSED))),
+    ],
+)
+def test_run_that_nobody_takes_back_is_left_to_its_engine(
+    monkeypatch: pytest.MonkeyPatch, intent: str | None, error: BaseException
+) -> None:
+    """The engine has a state to set yet, which the span is to say."""
+    monkeypatch.setattr(reading, "get_intent", lambda: intent)
+    recorder, engine = Recorder(), Engine("flow")
+    telemetry = EngineTelemetry(engine, recorder)
+    telemetry.start_span(engine.record, Client())
+    telemetry.surrendered(error)
+
+    assert ["started", "labels", "resumed"] == recorder.heard
+
+
 def outcome(kind: Literal["flow", "task"], state: State, error: BaseException | None) -> Outcome:
     """Return how an engine's run stands."""
     return reading.outcome(Engine(kind, state=state, run_count=3), error)
@@ -805,16 +850,21 @@ def test_flow_run_is_read() -> None:
     assert () == found.enclosing_labels
 
 
+@pytest.mark.parametrize("variable", [DEPLOYMENT, DEPLOYMENT_KEPT])
 @pytest.mark.parametrize(
     ("run_id", "deployment_id", "name"),
     [("run-1", "dep-1", "nightly"), ("run-2", "dep-1", ""), ("run-1", None, ""), ("", "dep-1", "")],
 )
 def test_deployment_is_named_by_the_worker(
-    monkeypatch: pytest.MonkeyPatch, run_id: str, deployment_id: str | None, name: str
+    monkeypatch: pytest.MonkeyPatch,
+    run_id: str,
+    deployment_id: str | None,
+    name: str,
+    variable: str,
 ) -> None:
     """The variable is meant for the process's own run, not for those that it starts itself."""
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", run_id)
-    monkeypatch.setenv("PREFECT__DEPLOYMENT_NAME", "nightly")
+    monkeypatch.setenv(variable, "nightly")
     engine = Engine("flow", deployment_id=deployment_id)
 
     assert name == reading.run(engine, engine.record).deployment

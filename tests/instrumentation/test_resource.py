@@ -127,6 +127,8 @@ def test_downward_api_wins(tmp_path: Path) -> None:
         K8S_POD_UID="5c1a",
         K8S_NAMESPACE_NAME="data-team",
         K8S_NODE_NAME="node-1",
+        K8S_JOB_NAME="etl",
+        K8S_CONTAINER_NAME="prefect-job",
     )
 
     assert {
@@ -134,6 +136,8 @@ def test_downward_api_wins(tmp_path: Path) -> None:
         "k8s.pod.uid": "5c1a",
         "k8s.namespace.name": "data-team",
         "k8s.node.name": "node-1",
+        "k8s.job.name": "etl",
+        "k8s.container.name": "prefect-job",
     } == pod(dict(resource("", "etl", around).attributes))
 
 

@@ -11,6 +11,12 @@ from prefect_instrumentation._settings import ENVIRONMENT
 PLUGIN = "prefect_instrumentation"
 """The plugin's name among the entry points of `prefect.plugins`."""
 
+DEPLOYMENT = "PREFECT__DEPLOYMENT_NAME"
+"""What workers call the deployment to the process that they start."""
+
+DEPLOYMENT_KEPT = "PREFECT__INSTRUMENTATION_DEPLOYMENT_NAME"
+"""The same, from a process to its children."""
+
 
 def inherit(  # noqa: PLR0913 - each stands for an argument of `setup`
     environ: MutableMapping[str, str],
@@ -40,6 +46,16 @@ def inherit(  # noqa: PLR0913 - each stands for an argument of `setup`
         environ[f"{prefix}ALLOW"] = PLUGIN
         # By itself the plugin would write them.
         environ.setdefault(FORMAT, "none")
+
+
+def keep_deployment(environ: MutableMapping[str, str]) -> None:
+    """Let children know the deployment where Prefect does not tell them.
+
+    A container runs `prefect flow-run execute`, which has the name from its worker; Prefect 3.8
+    takes it away from the process in which the flow then runs.
+    """
+    if name := environ.get(DEPLOYMENT):
+        environ[DEPLOYMENT_KEPT] = name
 
 
 def _prefix(prefect_version: str) -> str:

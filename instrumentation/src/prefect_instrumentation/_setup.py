@@ -93,6 +93,7 @@ def plug_in() -> None:
     For Prefect's plugin system, which is also told to load the plugin by `setup`, for the processes
     that inherit its variables, and so does it in this one if Prefect is imported after it.
     """
+    _children.keep_deployment(os.environ)
     instrument()
     # A call has set variables since these were read: if it alone has the plugin loaded, to `none`.
     write_logs(_settings.read(os.environ) if _calls else _settings.current(), "json")

@@ -95,9 +95,7 @@ def patch(module: ModuleType) -> None:
         )
         return
     for name in ENGINES.get(module.__name__, ()):
-        engine = getattr(module, name)
-        wrap = _observed_async if name.startswith("Async") else _observed
-        _replace(engine, "initialize_run", wrap(engine.initialize_run))
+        _patch_engine(getattr(module, name), is_async=name.startswith("Async"))
     for name in GENERATORS.get(module.__name__, ()):
         drive = adriven if name.endswith("_async") else driven
         _replace(module, name, drive(getattr(module, name), _steps))
@@ -113,6 +111,15 @@ def patch(module: ModuleType) -> None:
         client = getattr(module, name)
         create = "create_flow_run_from_deployment"
         _replace(client, create, _labelled(getattr(client, create)))
+
+
+def _patch_engine(engine: Any, *, is_async: bool) -> None:  # noqa: ANN401 - a class
+    observed = _observed_async if is_async else _observed
+    _replace(engine, "initialize_run", observed(engine.initialize_run))
+    # Of a flow's engine, it has the task runner.
+    if "Flow" in engine.__name__ and hasattr(engine, "setup_run_context"):
+        surrendering = _surrendering_async if is_async else _surrendering
+        _replace(engine, "setup_run_context", surrendering(engine.setup_run_context))
 
 
 def missing(module: ModuleType) -> list[str]:
@@ -164,6 +171,42 @@ def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
                     yield engine
 
     return initialize_run
+
+
+def _surrendering(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    @contextmanager
+    def setup_run_context(self: Any, *args: Any, **kwargs: Any) -> Generator[Any]:  # noqa: ANN401
+        with original(self, *args, **kwargs) as context, _surrenders(self):
+            yield context
+
+    return setup_run_context
+
+
+def _surrendering_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    @asynccontextmanager
+    async def setup_run_context(
+        self: Any,  # noqa: ANN401
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> AsyncGenerator[Any]:
+        async with original(self, *args, **kwargs) as context:
+            with _surrenders(self):
+                yield context
+
+    return setup_run_context
+
+
+@contextmanager
+def _surrenders(engine: Any) -> Iterator[None]:  # noqa: ANN401
+    """Hear of a signal while the task runner still has threads that Prefect will wait for."""
+    try:
+        yield
+    except BaseException as error:
+        if surrendered := getattr(engine._telemetry, "surrendered", None):  # noqa: SLF001 - as below
+            surrendered(error)
+        raise
 
 
 @contextmanager

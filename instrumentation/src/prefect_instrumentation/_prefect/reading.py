@@ -5,7 +5,9 @@ Imported when the first engine starts: to import Prefect's modules earlier would
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -16,6 +18,7 @@ from prefect.exceptions import PrefectSignal, TerminationSignal
 from prefect.utilities.annotations import NotSet
 from prefect.utilities.urls import url_for
 
+from prefect_instrumentation._children import DEPLOYMENT, DEPLOYMENT_KEPT
 from prefect_instrumentation._propagation import CARRIED
 from prefect_instrumentation._runs import Outcome, Run, StateChange
 from prefect_instrumentation._secrets import shown
@@ -90,6 +93,18 @@ def _cause(returned: object, depth: int = MAX_DEPTH) -> BaseException | None:
 def kills(error: BaseException) -> bool:
     """Return whether the error is a signal, after which the process does not end by itself."""
     return isinstance(error, TerminationSignal)
+
+
+def surrenders(error: BaseException) -> BaseException | None:
+    """Return the signal by which a run is taken back, None where the error is no such thing.
+
+    An asynchronous engine may see a cancellation in its place, and raises the signal later.
+    """
+    if get_intent() not in ("reschedule", "relinquish"):
+        return None
+    if isinstance(error, asyncio.CancelledError):
+        return TerminationSignal(signal.SIGTERM)
+    return error if kills(error) else None
 
 
 def is_final(engine: Any) -> bool:  # noqa: ANN401
@@ -204,4 +219,4 @@ def _deployment(record: Any) -> str:  # noqa: ANN401 - a FlowRun
     run_id = str(record.id)
     if not record.deployment_id or os.environ.get("PREFECT__FLOW_RUN_ID", run_id) != run_id:
         return ""
-    return os.environ.get("PREFECT__DEPLOYMENT_NAME", "")
+    return os.environ.get(DEPLOYMENT) or os.environ.get(DEPLOYMENT_KEPT, "")

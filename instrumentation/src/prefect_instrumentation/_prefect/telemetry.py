@@ -88,26 +88,43 @@ class EngineTelemetry:
         if reading.kills(error) and self._engine and reading.is_final(self._engine):
             self._end_before_kill(error)
 
+    def surrendered(self, error: BaseException) -> None:
+        """End the run if whoever started the process takes it back, to have it run elsewhere.
+
+        Prefect waits for its tasks in threads first, which nobody can interrupt, and kills the
+        process after 30 s.
+        """
+        if signalled := reading.surrenders(error):
+            engine = self._engine
+            # Its context stays: the engine has lines to write yet.
+            self._end(signalled)
+            self._flush_before_kill(engine, signalled)
+
     def _end_before_kill(self, error: BaseException) -> None:
-        run, engine = self._run, self._engine
+        engine = self._engine
         self.finish(error)
+        self._flush_before_kill(engine, error)
+
+    def _flush_before_kill(self, engine: Any, error: BaseException) -> None:  # noqa: ANN401
+        run = self._run
         if run and run.kind == "flow" and not run.in_process and reading.kills(error):
             flush_before_kill(self._observer, engine)
 
     @guarded
     def finish(self, error: BaseException | None) -> None:
-        """End the run, once."""
-        watch, self._watch = self._watch, None
+        """End the run, once, and make its context current no longer."""
+        try:
+            self._end(error)
+        finally:
+            self.leave()
+            self._watch = None
+
+    @guarded
+    def _end(self, error: BaseException | None) -> None:
         # Parameters and results are to go with the engine, and not when cycles are looked for.
         engine, self._engine = self._engine, None
-        if watch is None:
-            return
-        try:
-            watch.ended(guarded(reading.outcome)(engine, error))
-        finally:
-            if self._current:
-                self._current = False
-                watch.suspended()
+        if self._watch and engine:
+            self._watch.ended(guarded(reading.outcome)(engine, error))
 
     @guarded
     def enter(self) -> None:

@@ -104,6 +104,8 @@ def _pod(around: Surroundings) -> Attributes:
         "k8s.pod.uid": environ.get("K8S_POD_UID", ""),
         "k8s.node.name": environ.get("K8S_NODE_NAME", ""),
         "k8s.namespace.name": environ.get("K8S_NAMESPACE_NAME") or _namespace(around),
+        "k8s.job.name": environ.get("K8S_JOB_NAME", ""),
+        "k8s.container.name": environ.get("K8S_CONTAINER_NAME", ""),
     }
     return {name: value[:_LONGEST_NAME] for name, value in found.items() if value}
 
