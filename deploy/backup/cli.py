@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from enum import IntEnum
@@ -50,20 +52,34 @@ def cli() -> None:
     """Back up a Prefect 3 server, see that the backups can be restored, and restore them."""
 
 
+_WAIT = click.option("--wait", is_flag=True, help="Wait for a job that is at work.")
+_JITTER = click.option(
+    "--jitter",
+    is_flag=True,
+    help="Begin later by chance, by PREFECT_BACKUP_JITTER at most: for a schedule elsewhere.",
+)
+
+
 @cli.command("serve", epilog=_EPILOG)
-def serve_command() -> None:
+@click.option(
+    "--metrics-only",
+    is_flag=True,
+    help="Serve /metrics alone: others do the jobs, by the same schedules.",
+)
+def serve_command(*, metrics_only: bool) -> None:
     """Back up, check and drill when it is due, and serve /metrics, until SIGTERM."""
     # Here and below: each command waits only for the imports that it needs.
     from backup.serve import serve  # noqa: PLC0415 - see above
 
     _settings()
-    serve(load_settings)
+    serve(load_settings, jobs=not metrics_only)
 
 
 @cli.command("run", epilog=_EPILOG)
 @click.argument("kinds", metavar="[KIND]...", nargs=-1, type=_KIND)
-@click.option("--wait", is_flag=True, help="Wait for a job that is at work.")
-def run_command(kinds: Sequence[str], *, wait: bool) -> None:
+@_WAIT
+@_JITTER
+def run_command(kinds: Sequence[str], *, wait: bool, jitter: bool) -> None:
     """Make a snapshot now: of everything, or of the KINDs that are given.
 
     A KIND is database, objects, volumes or encryption_key.
@@ -71,25 +87,28 @@ def run_command(kinds: Sequence[str], *, wait: bool) -> None:
     from backup.desk import Desk  # noqa: PLC0415 - see serve
     from backup.jobs import run_backup  # noqa: PLC0415 - see serve
 
-    desk = Desk(settings=_settings(), wait_seconds=_WAIT_SECONDS * wait)
+    desk = Desk(settings=_begun(jitter=jitter), wait_seconds=_WAIT_SECONDS * wait)
     _tell(run_backup(desk, [Kind(kind) for kind in kinds]))
 
 
 @cli.command("check", epilog=_EPILOG)
-@click.option("--wait", is_flag=True, help="Wait for a job that is at work.")
-def check_command(*, wait: bool) -> None:
+@_WAIT
+@_JITTER
+def check_command(*, wait: bool, jitter: bool) -> None:
     """Look for damage in the repositories, and read a part of their data: each time another."""
     from backup.desk import Desk  # noqa: PLC0415 - see serve
     from backup.jobs import run_check  # noqa: PLC0415 - see serve
 
-    _tell(run_check(Desk(settings=_settings(), wait_seconds=_WAIT_SECONDS * wait)))
+    desk = Desk(settings=_begun(jitter=jitter), wait_seconds=_WAIT_SECONDS * wait)
+    _tell(run_check(desk))
 
 
 @cli.command("drill", epilog=_EPILOG)
 @click.argument("kinds", metavar="[KIND]...", nargs=-1, type=_KIND)
 @click.option("--snapshot", metavar="ID", help="This one, and not the newest; with one KIND.")
-@click.option("--wait", is_flag=True, help="Wait for a job that is at work.")
-def drill_command(kinds: Sequence[str], snapshot: str | None, *, wait: bool) -> None:
+@_WAIT
+@_JITTER
+def drill_command(kinds: Sequence[str], snapshot: str | None, *, wait: bool, jitter: bool) -> None:
     """Restore the newest snapshots as a test, where nobody looks: are they whole?"""
     from backup.desk import Desk  # noqa: PLC0415 - see serve
     from backup.jobs import run_drill  # noqa: PLC0415 - see serve
@@ -97,7 +116,7 @@ def drill_command(kinds: Sequence[str], snapshot: str | None, *, wait: bool) -> 
 
     if snapshot is not None and len(kinds) != 1:
         raise click.UsageError("--snapshot needs the one KIND that it is of")
-    desk = Desk(settings=_settings(), wait_seconds=_WAIT_SECONDS * wait)
+    desk = Desk(settings=_begun(jitter=jitter), wait_seconds=_WAIT_SECONDS * wait)
     with shown() as say:
         outcomes = run_drill(desk, [Kind(kind) for kind in kinds], snapshot=snapshot, say=say)
     _tell(outcomes)
@@ -222,6 +241,16 @@ def main() -> None:
 def _settings() -> Settings:
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def _begun(*, jitter: bool) -> Settings:
+    """Return the settings once it is time to begin: at once, or a while later by chance."""
+    settings = _settings()
+    if jitter:
+        seconds = random.uniform(0, settings.jitter_seconds)
+        structlog.get_logger(__name__).info("job.waiting", seconds=round(seconds))
+        time.sleep(seconds)
     return settings
 
 

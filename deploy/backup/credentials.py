@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,17 +27,32 @@ TEXTS = (
     "RESTIC_REST_PASSWORD",
     "RESTIC_REST_USERNAME",
 )
+# What a cloud's Kubernetes tells a pod of the identity it lends it: no secrets, but where one is.
+IDENTITY = (
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TENANT_ID",
+)
 PATHS = ("GOOGLE_APPLICATION_CREDENTIALS", "RESTIC_CACERT")
 SSH = ("ssh_key", "known_hosts")
 
 
 def credentials(folder: Path) -> dict[str, str]:
-    """Return the variables that the files of a folder make; none where there is no such folder.
+    """Return the variables that the files of a folder make, over those of a pod's identity.
 
     Raises:
         BadSetting: A file is not one of those that are known, or cannot be read.
     """
-    found: dict[str, str] = {}
+    found = {name: os.environ[name] for name in IDENTITY if name in os.environ}
     for file in _files(folder):
         if file.name in TEXTS:
             try:

@@ -40,9 +40,14 @@ class Cron:
         except ValueError:
             raise ValueError("is no time of cron's") from None
 
+    def next(self, since: datetime) -> datetime | None:
+        """Return when it is due at *since* or first after it; None where it never is."""
+        due: datetime | None = self.trigger().get_next_fire_time(None, since)
+        return due
+
     def missed(self, since: datetime, now: datetime) -> bool:
         """Return whether it was due after *since*, and before now."""
-        due = self.trigger().get_next_fire_time(None, since)
+        due = self.next(since)
         return due is not None and due < now
 
 

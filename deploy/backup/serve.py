@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import-untyped] # has none
@@ -154,11 +155,12 @@ def overdue(job: Job, settings: Settings, now: datetime) -> set[Kind]:
     return {kind for target, kind in kept if is_late(target, kind)}
 
 
-def serve(load: Callable[[], Settings]) -> None:
+def serve(load: Callable[[], Settings], *, jobs: bool = True) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
         load: Reads the settings.
+        jobs: Whether to do the jobs too; else others do, such as CronJobs, by the same schedules.
 
     Raises:
         BadSettings: They cannot be used, or something else listens at the address.
@@ -168,7 +170,9 @@ def serve(load: Callable[[], Settings]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: told.set())
     service = Service(settings)
-    with _listening(settings, BackupMetrics(load, service.due)), service.running():
+    due = service.due if jobs else partial(_next_times, settings)
+    at_work = service.running() if jobs else nullcontext()
+    with _listening(settings, BackupMetrics(load, due)), at_work:
         _log.info("backup.started", address=str(settings.listen_address))
         told.wait()
     _log.info("backup.ended")
@@ -190,6 +194,12 @@ def _listening(settings: Settings, metrics: BackupMetrics) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _next_times(settings: Settings) -> dict[Job, datetime]:
+    now = _now()
+    times = {job: cron.next(now) for job, cron in _schedules(settings).items()}
+    return {job: at for job, at in times.items() if at is not None}
 
 
 def _schedules(settings: Settings) -> dict[Job, Cron]:

@@ -137,6 +137,19 @@ def test_second_job_ends_with_3(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+def test_job_begins_later_by_chance_only_when_asked(tmp_path: Path) -> None:
+    """A CronJob's command waits for a part of the jitter, and says so; a person's does not."""
+    at_once = ran(tmp_path, "run", JITTER="6h")
+    later = ran(tmp_path, "run", "--jitter", JITTER="1s")
+
+    assert (0, "") == (at_once.returncode, at_once.stderr)
+    (line,) = later.stderr.splitlines()
+    told = json.loads(line)
+    assert (0, "job.waiting") == (later.returncode, told["event"])
+    assert 0 <= told["seconds"] <= 1
+
+
+@pytest.mark.real
 def test_restore_without_yes_changes_nothing(tmp_path: Path) -> None:
     """What would be done is told, and code 2 says that it was not."""
     settings = settings_of(tmp_path)

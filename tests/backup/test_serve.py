@@ -29,13 +29,15 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @contextmanager
-def serving(folder: Path, **given: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving(
+    folder: Path, *options: str, **given: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run the service, and yield its process and its address."""
     port = free_port()
     environment = process_environment(folder, LISTEN_ADDRESS=f"127.0.0.1:{port}", **given)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backup", "serve"], env=environment, stderr=log
+            [sys.executable, "-m", "backup", "serve", *options], env=environment, stderr=log
         )
     url = f"http://127.0.0.1:{port}/metrics"
     try:
@@ -94,6 +96,21 @@ def test_missed_backup_waits_for_the_stack(tmp_path: Path) -> None:
     name = 'prefect_backup_next_run_timestamp_seconds{action="backup",target="default"} '
     (due,) = [float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)]
     assert 19 * 60 < due - began < 22 * 60
+
+
+@pytest.mark.real
+def test_metrics_alone_plan_nothing(tmp_path: Path) -> None:
+    """What is overdue is for others to do, and the next time is the schedule's, if there is one."""
+    (tmp_path / "volumes").mkdir()
+    never = {"DRILL_SCHEDULE": "0 0 30 2 *"}
+    with serving(tmp_path, "--metrics-only", SCHEDULE="17 1 1 1 *", **never) as (_process, url):
+        lines = httpx.get(url).text.splitlines()
+
+    name = "prefect_backup_next_run_timestamp_seconds{"
+    told = {line.split('"')[1]: line.split()[-1] for line in lines if line.startswith(name)}
+    assert {"backup", "check"} == told.keys()
+    at = datetime.fromtimestamp(float(told["backup"])).astimezone()
+    assert (1, 1, 1, 17) == (at.month, at.day, at.hour, at.minute)
 
 
 ATTEMPT = """
