@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import subprocess
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,24 @@ from threading import Thread
 from typing import Any, Self
 
 import httpx
+import pytest
 
 from demo.processes import Process, Program, free_port
 from misbehaving import MisbehavingPrefect
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "otel-collector"
+
+
+def built() -> Path:
+    """Return the collector's program, built where that was not done; fail the test if it cannot."""
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "otel-collector")], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        why = done.stderr.splitlines()[-1:]
+        pytest.fail(f"no collector; `make otel-collector` builds it: {why}", pytrace=False)
+    return Path(done.stdout.strip())
 
 
 class Prefect:

@@ -1,4 +1,4 @@
-"""The stack's two collectors as processes, and what is sent to them by hand."""
+"""The stack's collectors as processes, and what is sent to them by hand."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from demo.processes import Process, Program, answers_at, free_port
 
 STACK = (DEPLOY / "runs.yaml", DEPLOY / "stack.yaml")
 CONTAINER_LOGS = DEPLOY / "container-logs.yaml"
+POD_LOGS = (CONTAINER_LOGS, DEPLOY / "pod-logs.yaml")
+AGENT = DEPLOY / "agent.yaml"
 
 # Only what would make tests wait.
 HASTE = """
@@ -29,6 +31,15 @@ exporters:
     sending_queue: { batch: { flush_timeout: 100ms } }
     retry_on_failure: { initial_interval: 100ms, max_interval: 1s }
 """
+
+HASTE_OF_AGENT = """
+exporters:
+  load_balancing: &faster
+    protocol: { otlp: { retry_on_failure: { initial_interval: 100ms, max_interval: 1s } } }
+  load_balancing/metrics: *faster
+"""
+
+READER_GATE = "--feature-gates=stanza.synchronousLogEmitter"
 
 # So that other policies can be seen at work.
 NOTHING_IS_RARE = HASTE.replace(
@@ -76,7 +87,7 @@ def _got(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """How to run one of the two; its log, storage and haste are in *folder*."""
+    """How to run one of them; its log, storage and haste are in *folder*."""
 
     program: Path
     folder: Path
@@ -88,18 +99,31 @@ class Collector:
         faster = self.folder / "haste.yaml"
         faster.write_text(haste)
         gate = "--feature-gates=processor.tailsamplingprocessor.recordpolicy"
-        with self._running(gate, *STACK, faster) as running:
+        with self._running(*STACK, faster, gate=gate) as running:
+            yield running
+
+    @contextmanager
+    def agent(self, *gateways: str) -> Iterator[Running]:
+        """Run the tier before these gateways, each ``host:port`` by gRPC, until the block ends."""
+        faster = self.folder / "haste.yaml"
+        faster.write_text(HASTE_OF_AGENT)
+        with self._running(AGENT, faster, GATEWAYS=json.dumps(gateways)) as running:
             yield running
 
     @contextmanager
     def container_logs(self) -> Iterator[Running]:
         """Run the reader of Docker's files until the block ends."""
-        gate = "--feature-gates=stanza.synchronousLogEmitter"
-        with self._running(gate, CONTAINER_LOGS) as running:
+        with self._running(CONTAINER_LOGS, gate=READER_GATE) as running:
             yield running
 
     @contextmanager
-    def _running(self, gate: str, *files: Path) -> Iterator[Running]:
+    def pod_logs(self) -> Iterator[Running]:
+        """Run the reader of a Kubernetes node's files until the block ends."""
+        with self._running(*POD_LOGS, gate=READER_GATE) as running:
+            yield running
+
+    @contextmanager
+    def _running(self, *files: Path, gate: str = "", **more: str) -> Iterator[Running]:
         grpc, http, metrics, telemetry, health = (f"127.0.0.1:{free_port()}" for _ in range(5))
         storage = self.folder / "storage"
         storage.mkdir(exist_ok=True)
@@ -113,8 +137,12 @@ class Collector:
         }
         program = Program(
             name="collector",
-            argv=[str(self.program), gate, *(f"--config={path}" for path in files)],
-            env={**env, **self.env},
+            argv=[
+                str(self.program),
+                *(f"--config={path}" for path in files),
+                *([gate] if gate else ()),
+            ],
+            env={**env, **more, **self.env},
             ready=answers_at(f"http://{health}"),
         )
         log = self.folder / f"collector-{free_port()}.log"

@@ -14,6 +14,7 @@ import yaml
 from certificates import certificate
 from collector.otlp import Backend, Buckets, Labels, Point, Sample, exposed
 from collector.parts import DEPLOY, ROOT, Exporter, Prefect, collector, exporter
+from collector.stack import AGENT, POD_LOGS, STACK
 from demo.processes import free_port, wait_until
 
 # The first of these tests builds the collector where that was not done.
@@ -374,5 +375,6 @@ def test_page_shows_the_configuration_as_it_is() -> None:
 
     assert METRICS.read_text() in shown
     # Those of the stack have a page of their own.
-    others = {path.name for path in DEPLOY.glob("*.yaml")} - {"stack.yaml", "container-logs.yaml"}
+    stack = {path.name for path in (*STACK, *POD_LOGS, AGENT)} | {"kubernetes.yaml"}
+    others = ({path.name for path in DEPLOY.glob("*.yaml")} - stack) | {"runs.yaml"}
     assert all(f"`{name}`" in shown for name in others)

@@ -12,7 +12,8 @@ import pytest
 from collector.otlp import Buckets, Sample, exposed
 from collector.parts import ROOT
 from collector.stack import (
-    CONTAINER_LOGS,
+    AGENT,
+    POD_LOGS,
     STACK,
     Collector,
     Running,
@@ -249,9 +250,9 @@ def test_loki_that_is_away_costs_no_line(running: Running, backend: OtlpReceiver
 
 def test_page_names_each_variable() -> None:
     """What a file takes is in its header and on the page."""
-    for path in (*STACK, CONTAINER_LOGS):
+    for path in (*STACK, *POD_LOGS, AGENT, AGENT.with_name("kubernetes.yaml")):
         text = path.read_text()
-        header = text[: text.index("\n\n")].splitlines()
+        header = text.partition("\n\n")[0].splitlines()
         named = "\n".join(line for line in header if line.startswith("#"))
         taken = {part.partition("}")[0].partition(":-")[0] for part in text.split("${env:")[1:]}
         assert set() == {name for name in taken if name not in named}, path.name
