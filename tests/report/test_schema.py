@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]  # has no stubs
+from jsonschema import Draft202012Validator, ValidationError
 
 from prefect_exporter.report.model import Report
 from prefect_exporter.report.rendering.jsontext import render
