@@ -17,9 +17,10 @@ import msgspec
 from bench.backup import measure_backup
 from bench.dashboards import measure_dashboards
 from bench.day import measure_day
-from bench.day_runs import Pace
+from bench.day_runs import FLOWS, Pace
 from bench.disk import measure_disk
 from bench.failures import measure_failures
+from bench.fleet import FleetPlan, measure_fleet
 from bench.latency import measure_latency
 from bench.ledger_size import measure_ledger
 from bench.log_records import measure_logging
@@ -29,6 +30,7 @@ from bench.report import Results, show
 from bench.reporting import measure_reporting
 from bench.series import measure_many_series
 from bench.site import POLL_SECONDS, Shape, Site, site
+from bench.spans import measure_spans
 from bench.tracing import measure_tracing
 from bench.tuning import Tuning, measure_tuning
 from bench.workspace import LARGE, SMALL, measure_workspace
@@ -38,7 +40,9 @@ from demo.sandbox import Sandbox
 from prefect_exporter.settings import PREFIX
 
 _USUAL = ("polling", "latency", "series", "ledger", "tracing", "logging")
-_ON_REQUEST = ("workspace", "day", "dashboards", "tuning", "disk", "backup", "report", "failures")
+_SERVERS = ("workspace", "tuning", "disk", "backup")
+_FLEETS = ("fleet", "spans")
+_ON_REQUEST = (*_SERVERS, *_FLEETS, "day", "dashboards", "report", "failures")
 _PARTS = (*_USUAL, *_ON_REQUEST)
 _FLOW_RUNS_A_DAY = 1_000_000
 _REPORTS = 3
@@ -75,8 +79,8 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
                 shape = Shape(flow_runs=size, tasks=arguments.tasks, a_second=arguments.rate)
                 with site(sandbox, postgres, shape) as place:
                     _measure_site(place, arguments, results, last=size == arguments.sizes[-1])
-    if {"workspace", "tuning", "disk", "backup"} & set(arguments.parts):
-        _measure_server(arguments, results)
+    _measure_server(arguments, results)
+    _measure_fleet(arguments, results)
     if "ledger" in arguments.parts:
         _say(f"Ledger: simulating {arguments.completions:,} completions a day ...")
         with tempfile.TemporaryDirectory(prefix="prefect-bench-") as folder:
@@ -124,6 +128,22 @@ def _measure_server(arguments: argparse.Namespace, results: Results) -> None:
                 results.backup = measure_backup(place, arguments.rounds, _say)
 
 
+def _measure_fleet(arguments: argparse.Namespace, results: Results) -> None:
+    if "fleet" in arguments.parts:
+        plan = FleetPlan(
+            workspaces=arguments.workspaces,
+            deployments=arguments.deployments,
+            flow_runs=arguments.runs_per_day,
+            shards=arguments.shards,
+            warm_minutes=arguments.warm_minutes,
+            minutes=arguments.minutes,
+        )
+        results.fleet = measure_fleet(plan, _say)
+    if "spans" in arguments.parts:
+        flows = arguments.workspaces * FLOWS
+        results.spans = measure_spans(arguments.runs_per_day, flows, arguments.minutes, _say)
+
+
 def _exporter_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
@@ -159,7 +179,7 @@ def _arguments() -> argparse.Namespace:
         type=_parts,
         default=",".join(_USUAL),
         help="what to measure: %(default)s; workspace; day; dashboards; tuning; disk; backup;"
-        " report; failures",
+        " report; failures; fleet; spans",
     )
     add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
     add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
@@ -178,6 +198,12 @@ def _arguments() -> argparse.Namespace:
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")
     add("--hours", type=float, default=26.0, help="of the simulated day: %(default)s")
     add("--from-hour", type=float, default=0.0, help="where that day begins: %(default)s")
+    add("--workspaces", type=int, default=50, help="of the fleet: %(default)s")
+    add("--deployments", type=int, default=200, help="of each of them: %(default)s")
+    add("--runs-per-day", type=_number, default="10M", help="of all of them: %(default)s")
+    add("--shards", type=int, default=4, help="exporters of the fleet: %(default)s")
+    add("--warm-minutes", type=float, default=7.0, help="of the fleet: %(default)s")
+    add("--minutes", type=float, default=10.0, help="of fleet and spans: %(default)s")
     add("--json", type=Path, metavar="FILE", help="write all figures there too")
     return parser.parse_args()
 
@@ -189,8 +215,8 @@ _DESCRIPTION = (
 
 
 def _number(text: str) -> int:
-    thousands = text.endswith("k")
-    return int(text.removesuffix("k")) * (1000 if thousands else 1)
+    unit = {"k": 1000, "M": 1_000_000}.get(text[-1:], 1)
+    return int(text if unit == 1 else text[:-1]) * unit
 
 
 def _sizes(text: str) -> list[int]:

@@ -46,6 +46,11 @@ _SLOW = {
 }
 
 
+def answer_seconds(route: str) -> float:
+    """Return how long a Prefect server on PostgreSQL takes to answer."""
+    return _SLOW.get(route, _OTHER_SECONDS)
+
+
 def send(pipe: IO[bytes], message: bytes) -> None:
     """Write a message and its length."""
     pipe.write(len(message).to_bytes(4, "big") + message)
@@ -81,7 +86,7 @@ class SimulatedApi:
 
     async def _ask(self, shape: type[AnswerT], question: Question) -> AnswerT:
         self.requests += 1
-        await asyncio.sleep(_SLOW.get(question.route, _OTHER_SECONDS))
+        await asyncio.sleep(answer_seconds(question.route))
         message = msgspec.json.encode(msgspec.structs.replace(question, now_us=self.now_us()))
         with self._clock.standing_still():
             answer = self._answer_to(message)

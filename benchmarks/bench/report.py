@@ -14,6 +14,8 @@ from bench.dashboards import Dashboards, dashboards_table
 from bench.day import Day
 from bench.disk import Disk, disk_table
 from bench.failures import Grouping, failures_table
+from bench.fleet import Fleet
+from bench.fleet_report import fleet_tables
 from bench.latency import Latency
 from bench.ledger_size import LedgerSize
 from bench.log_records import Logging
@@ -23,6 +25,7 @@ from bench.polling import Polling
 from bench.reporting import Reporting, reporting_table
 from bench.scraping import Scrapes
 from bench.series import ManySeries
+from bench.spans import Sampled, spans_table
 from bench.tables import filled, mib, new_table, spread_text, us
 from bench.traced_tasks import Loop
 from bench.tracing import Tracing
@@ -52,6 +55,8 @@ class Results:
     backup: Backups | None = None
     reporting: list[Reporting] = field(default_factory=list)
     failures: list[Grouping] = field(default_factory=list)
+    fleet: Fleet | None = None
+    spans: Sampled | None = None
     tuning: Tuning | None = None
     disk: Disk | None = None
 
@@ -76,6 +81,8 @@ def show(results: Results) -> None:
         backup_table(results.backup),
         reporting_table(results.reporting),
         failures_table(results.failures),
+        *fleet_tables(results.fleet),
+        spans_table(results.spans),
         *tuning_tables(results.tuning),
         disk_table(results.disk),
     )

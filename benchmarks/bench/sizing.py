@@ -197,6 +197,30 @@ EXAMPLES = (
     ),
 )
 
+_FLEET = Workload(
+    name="fleet: 50 workspaces, 10,000 deployments, 10 million a day",
+    targets=50,
+    flow_runs=200_000,
+    deployments=200,
+    tasks=300,
+    pools=20,
+    queues=50,
+    workers=40,
+    active=95,
+)
+FLEETS = (
+    _FLEET,
+    replace(_FLEET, name="fleet, polled each 30 s", poll_seconds=30),
+    replace(_FLEET, name="fleet, polled each minute", poll_seconds=60),
+    replace(
+        _FLEET,
+        name="fleet, each 2 minutes, the rest each 5",
+        poll_seconds=120,
+        audit_seconds=600,
+        listing_seconds=300,
+    ),
+)
+
 
 _COLUMNS = (
     "workload",
@@ -228,4 +252,4 @@ def table(loads: Sequence[Workload] = EXAMPLES) -> str:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table(), table(FLEETS), sep="\n\n")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.sizing import EXAMPLES, Workload, estimate, table
+from bench.sizing import EXAMPLES, FLEETS, Workload, estimate, table
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
 SMALL, MEDIUM = EXAMPLES[:2]
 
 
-def test_documented_table_is_the_formulas() -> None:
-    """The table in the documentation is what the formula gives, to the last digit."""
-    assert table() in DOCS.read_text()
+@pytest.mark.parametrize("loads", [EXAMPLES, FLEETS], ids=["examples", "fleets"])
+def test_documented_table_is_the_formulas(loads: Sequence[Workload]) -> None:
+    """The tables in the documentation are what the formula gives, to the last digit."""
+    assert table(loads) in DOCS.read_text()
 
 
 def test_targets_add_up() -> None:
@@ -27,7 +29,7 @@ def test_targets_add_up() -> None:
     assert twenty.memory_mib < 20 * one.memory_mib
 
 
-@pytest.mark.parametrize("load", EXAMPLES, ids=lambda load: load.name)
+@pytest.mark.parametrize("load", [*EXAMPLES, *FLEETS], ids=lambda load: load.name)
 def test_longer_intervals_cost_less(load: Workload) -> None:
     """Polling half as often asks for fewer pages and rows, and changes no series."""
     slow = estimate(replace(load, poll_seconds=2 * load.poll_seconds))
