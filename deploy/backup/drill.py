@@ -208,7 +208,10 @@ def _manifest_of_file(file: Path) -> Manifest:
 
 
 def _key(settings: Settings) -> SecretStr | None:
-    # Where Prefect keeps its key in the database, none was ever kept apart.
+    # Where Prefect keeps its key in the database, none was ever kept apart, and there may be no
+    # password for it.
+    if not settings.has_encryption_key and not settings.key_password_file.exists():
+        return None
     if Repository.of_keys(settings).restic.is_there():
         return encryption_key.newest(settings)
     return encryption_key.read_key(settings.encryption_key_file)

@@ -126,6 +126,18 @@ def test_key_that_does_not_fit_fails_the_drill(
         _drilled(settings, repository, snapshot)
 
 
+def test_without_a_key_no_password_of_its_repository_is_asked_for(
+    sqlite_file: Path, settings: Settings, repository: Repository, tmp_path: Path
+) -> None:
+    """Where no key is kept apart, its password need not be there: the drill goes on to Prefect."""
+    database = copy_sqlite(sqlite_file, tmp_path)
+    snapshot = SqliteSource(database, settings.scratch_dir).save(repository)
+    settings.encryption_key_file.write_text("")
+    settings.key_password_file.unlink()
+    with pytest.raises(Unverified, match=r"^the encryption key does not fit: "):
+        _drilled(settings, repository, snapshot)
+
+
 @pytest.mark.parametrize(
     ("tags", "problem"),
     [
