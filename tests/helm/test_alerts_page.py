@@ -46,7 +46,7 @@ def test_figures_of_ones_own_go_in_as_the_page_says(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert len(options) == len([*(tmp_path / "out").rglob("*.yml")])
-    assert "name: obs-prefect-observability-kpi" in done.stdout
+    assert 'name: "obs-prefect-observability-kpi"' in done.stdout
 
 
 def test_keys_that_the_page_names_exist() -> None:

@@ -104,8 +104,9 @@ def test_defaults_are_no_cause_for_warnings(shown: Path) -> None:
         (INLINE, "apiKey of target default stands in the values"),
         ({"targets": [{"url": CLOUD, "tlsInsecureSkipVerify": True}]}, "takes any certificate"),
         ({"exporter": {"shards": 2}}, "2 shards for 1 target(s)"),
+        ({"backup": {"enabled": True, "repository": "/var/lib/prefect-backup/x"}}, "is a path"),
     ],
-    ids=["no-targets", "no-volume", "inline", "any-certificate", "idle-shards"],
+    ids=["no-targets", "no-volume", "inline", "any-certificate", "idle-shards", "local-backup"],
 )
 def test_what_is_hardly_meant_is_told(shown: Path, values: dict[str, Any], told: str) -> None:
     """A value that works, and that one regrets, is told of with one line."""
@@ -152,3 +153,15 @@ def test_who_tells_of_alerts(routed: str, told: str, shown: Path) -> None:
 
     assert told in notes(shown, values)
     assert set(name) <= made
+
+
+def test_whether_there_are_backups_is_told(shown: Path) -> None:
+    """It is told that none is made, or how to make the first one, by a CronJob that there is."""
+    values = {"backup": {"enabled": True, "repository": "s3:https://example.com/b"}}
+    said = notes(shown, values)
+    (name,) = set(re.findall(r"backup-job -n watch (\S+)", said))
+
+    assert "No backup is made" in notes(shown, {})
+    assert "No backup is made" not in said
+    assert "what is in the Secret prefect-backup elsewhere too" in said
+    assert name in {each["metadata"]["name"] for each in of_kind(render(values=values), "CronJob")}

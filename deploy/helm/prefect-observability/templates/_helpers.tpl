@@ -1,12 +1,14 @@
 {{/* The beginning of all names; 40 characters leave room for a component and what Kubernetes adds. */}}
 {{- define "prefect-observability.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- /* A release may have dots in its name, a Service may not. */}}
+{{- $release := replace "." "-" .Release.Name -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name $release -}}
+{{- $release | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release $name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -21,8 +23,8 @@
 
 {{/* What never changes between versions: a StatefulSet's selector is immutable. Takes root, component. */}}
 {{- define "prefect-observability.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -43,8 +45,8 @@ The metadata of every object. Takes root, component; name, where it is not the c
 annotations to add, as maps.
 */}}
 {{- define "prefect-observability.metadata" -}}
-name: {{ default (include "prefect-observability.componentName" .) .name }}
-namespace: {{ include "prefect-observability.namespace" .root }}
+name: {{ default (include "prefect-observability.componentName" .) .name | quote }}
+namespace: {{ include "prefect-observability.namespace" .root | quote }}
 labels:
   {{- include "prefect-observability.labels" . | nindent 2 }}
   {{- with .labels }}
@@ -95,22 +97,22 @@ What the pods of all workloads share. Takes root, component, values; token, wher
 A null in podSecurityContext leaves that key out, as OpenShift wants it of runAsUser and fsGroup.
 */}}
 {{- define "prefect-observability.podSpec" -}}
-serviceAccountName: {{ include "prefect-observability.serviceAccountName" . }}
+serviceAccountName: {{ include "prefect-observability.serviceAccountName" . | quote }}
 automountServiceAccountToken: {{ default false .token }}
 enableServiceLinks: false
 {{- with .root.Values.global.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
+  - name: {{ if kindIs "map" . }}{{ .name | quote }}{{ else }}{{ . | quote }}{{ end }}
   {{- end }}
 {{- end }}
 securityContext:
   {{- include "prefect-observability.withoutNull" .values.podSecurityContext | nindent 2 }}
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .values.terminationGracePeriodSeconds }}
-terminationGracePeriodSeconds: {{ . }}
+terminationGracePeriodSeconds: {{ . | int64 }}
 {{- end }}
 {{- with .values.nodeSelector }}
 nodeSelector:

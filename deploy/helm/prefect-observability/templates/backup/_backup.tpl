@@ -49,7 +49,7 @@ the repository is to be opened too.
 {{- end -}}
 {{- range $file, $from := $files }}
 - secret:
-    name: {{ $from.name }}
+    name: {{ $from.name | quote }}
     items: [{key: {{ $from.key | quote }}, path: {{ $file }}}]
     {{- if and (eq $file "key-repository-password") (not $secrets.encryptionKey.name) }}
     # Nothing is in that repository.
@@ -62,7 +62,7 @@ the repository is to be opened too.
 {{- define "prefect-observability.backupVolumes" -}}
 - name: state
   persistentVolumeClaim:
-    claimName: {{ include "prefect-observability.backupClaim" . }}
+    claimName: {{ include "prefect-observability.backupClaim" . | quote }}
 - name: tmp
   emptyDir: {sizeLimit: 256Mi}
 {{- with include "prefect-observability.backupSecrets" . }}

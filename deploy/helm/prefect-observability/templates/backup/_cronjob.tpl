@@ -17,7 +17,7 @@ spec:
   timeZone: {{ $backup.timeZone }}
   suspend: {{ $job.suspend }}
   concurrencyPolicy: Forbid
-  startingDeadlineSeconds: {{ $job.startingDeadlineSeconds }}
+  startingDeadlineSeconds: {{ $job.startingDeadlineSeconds | int64 }}
   successfulJobsHistoryLimit: {{ $backup.successfulJobsHistoryLimit }}
   failedJobsHistoryLimit: {{ $backup.failedJobsHistoryLimit }}
   jobTemplate:
@@ -26,9 +26,9 @@ spec:
         {{- include "prefect-observability.labels" $about | nindent 8 }}
     spec:
       backoffLimit: {{ $job.backoffLimit }}
-      activeDeadlineSeconds: {{ $job.activeDeadlineSeconds }}
+      activeDeadlineSeconds: {{ $job.activeDeadlineSeconds | int64 }}
       # Also of those that a person has started, which no limit of the history counts.
-      ttlSecondsAfterFinished: {{ $backup.ttlSecondsAfterFinished }}
+      ttlSecondsAfterFinished: {{ $backup.ttlSecondsAfterFinished | int64 }}
       podFailurePolicy:
         rules:
           # A bad setting, or a restore that was only to tell what it would do: it ends so each time.
@@ -79,7 +79,7 @@ spec:
             {{- with $backup.secrets.credentials }}
             - name: credentials-of-store
               secret:
-                secretName: {{ . }}
+                secretName: {{ . | quote }}
                 defaultMode: 0440
             {{- end }}
             {{- include "prefect-observability.backupVolumes" $with | nindent 12 }}

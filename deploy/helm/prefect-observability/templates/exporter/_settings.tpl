@@ -32,7 +32,7 @@ projected:
   sources:
     {{- range . }}
     - secret:
-        name: {{ .from.name }}
+        name: {{ .from.name | quote }}
         items: [{key: {{ .from.key | quote }}, path: {{ .file }}}]
     {{- end }}
 {{- end -}}

@@ -8,6 +8,9 @@ WARNING: targets is empty: no Prefect is looked at. Add `targets: [{url: http://
 WARNING: exporter.persistence is off: counters begin anew whenever a pod is replaced, and what ended meanwhile is not counted.
 {{- end }}
 {{- end }}
+{{- if and .Values.backup.enabled (hasPrefix "/" .Values.backup.repository) }}
+WARNING: backup.repository is a path on a volume of this cluster, and is lost with it: name a store elsewhere.
+{{- end }}
 {{- if include "prefect-observability.ownTargets" . }}
 {{- range .Values.targets }}
 {{- $name := default "default" .name }}

@@ -93,7 +93,7 @@ headers:
 {{- range $header, $from := (index $.Values.gateway $name).headers }}
 - name: {{ include "prefect-observability.headerVariable" (dict "name" $name "header" $header) }}
   valueFrom:
-    secretKeyRef: {name: {{ $from.name }}, key: {{ $from.key | quote }}}
+    secretKeyRef: {name: {{ $from.name | quote }}, key: {{ $from.key | quote }}}
 {{- end }}
 {{- end }}
 {{- end -}}

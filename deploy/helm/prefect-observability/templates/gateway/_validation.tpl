@@ -13,6 +13,9 @@
 {{- fail (printf "%s.enabled is true without gateway.enabled: it sends to the gateway. Set gateway.enabled to true as well" $key) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.agent.enabled .Values.agent.kubernetesAttributes.enabled (not .Values.agent.serviceAccount.create) (not .Values.agent.serviceAccount.name) -}}
+{{- fail "agent.serviceAccount has neither create nor a name: kubernetesAttributes would let every pod of the namespace read pods. Name an account, or set agent.serviceAccount.create to true" -}}
+{{- end -}}
 {{- if .Values.gateway.persistence.existingClaim -}}
 {{- fail "gateway.persistence.existingClaim is not to be had: each gateway has a volume of its own. Name the claim storage-<pod> before the first install, and it is taken" -}}
 {{- end -}}

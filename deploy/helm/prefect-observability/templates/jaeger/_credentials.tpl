@@ -42,7 +42,7 @@ Takes name, which begins the files' names; tls.
     sources:
       {{- range . }}
       - {{ index . 0 }}:
-          name: {{ index . 1 }}
+          name: {{ index . 1 | quote }}
           items: [{key: {{ index . 2 | quote }}, path: {{ index . 3 }}}]
       {{- end }}
 {{- end -}}
@@ -63,6 +63,6 @@ Takes name, which begins the files' names; tls.
 {{- define "prefect-observability.jaegerSecretEnv" -}}
 {{- with dig "existingSecret" dict (default dict .from) }}
 - name: {{ $.name }}
-  valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .key | quote }}}}
+  valueFrom: {secretKeyRef: {name: {{ .name | quote }}, key: {{ .key | quote }}}}
 {{- end }}
 {{- end -}}

@@ -92,7 +92,7 @@ spec:
     matchLabels:
       {{- include "prefect-observability.selectorLabels" . | nindent 6 }}
   namespaceSelector:
-    matchNames: [{{ include "prefect-observability.namespace" .root }}]
+    matchNames: [{{ include "prefect-observability.namespace" .root | quote }}]
   {{- include "prefect-observability.limits" (dict "root" .root) | indent 2 }}
   endpoints:
     - {{- include "prefect-observability.endpoint" (dict "root" .root "name" .component "job" $job "port" .port "own" .own) | nindent 6 }}
@@ -111,19 +111,21 @@ spec:
     matchExpressions:
       - {key: app.kubernetes.io/component, operator: In, values: [{{ join ", " .pods }}]}
   namespaceSelector:
-    matchNames: [{{ include "prefect-observability.namespace" .root }}]
+    matchNames: [{{ include "prefect-observability.namespace" .root | quote }}]
   {{- include "prefect-observability.limits" (dict "root" .root "own" .limits) | indent 2 }}
   podMetricsEndpoints:
     - {{- include "prefect-observability.endpoint" (dict "root" .root "name" .component "job" .job "port" .port "own" .own) | nindent 6 }}
 {{- end -}}
 
-{{/* Where the Prefect APIs are asked from outside: addresses by target. */}}
+{{/* Where the Prefect APIs are asked from outside: addresses by target. Those of existingTargets are not known here. */}}
 {{- define "prefect-observability.probed" -}}
 {{- $probed := dict -}}
+{{- if include "prefect-observability.ownTargets" . -}}
 {{- range include "prefect-observability.targets" . | fromYamlArray -}}
 {{- $url := trimSuffix "/" .url -}}
 {{- $cloud := hasPrefix "https://api.prefect.cloud/" $url -}}
 {{- $_ := set $probed .name (ternary "https://api.prefect.cloud/api/health" (printf "%s/health" $url) $cloud) -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml (merge (dict) .Values.blackbox.targets $probed) -}}
 {{- end -}}

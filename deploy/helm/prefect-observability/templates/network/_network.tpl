@@ -45,6 +45,26 @@ pod of the cluster in; components of this release.
 {{- end -}}
 {{- end -}}
 
+{{/* Names may be asked for: of Kubernetes' own servers, and of OpenShift's, which listen at 5353. */}}
+{{- define "prefect-observability.names" -}}
+- ports:
+    {{- range $port := list 53 5353 }}
+    - {protocol: UDP, port: {{ $port }}}
+    - {protocol: TCP, port: {{ $port }}}
+    {{- end }}
+{{- end -}}
+
+{{/* Rules that let the exporter reach Prefect. */}}
+{{- define "prefect-observability.toPrefect" -}}
+{{- if or .Values.existingTargets.configMap .Values.existingTargets.secret -}}
+# The addresses are in existingTargets, which only the exporter reads.
+- ports:
+    - {protocol: TCP, port: 1, endPort: 65535}
+{{- else -}}
+{{- include "prefect-observability.anywhere" (include "prefect-observability.prefectPorts" . | fromJsonArray) -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
 The ports at which Prefect answers, as a JSON list: those of the targets' addresses, and the usual ones, as a Service
 may answer at another port than its pods, which is what counts.

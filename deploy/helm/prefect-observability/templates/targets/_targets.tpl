@@ -43,7 +43,7 @@ The name of the Secret that a target's credentials are put into. Takes root, nam
 a name gets a digest, so that two targets never share one.
 */}}
 {{- define "prefect-observability.targetSecret" -}}
-{{- $slug := .name | lower | replace "_" "-" | trimSuffix "-" | trimSuffix "." -}}
+{{- $slug := .name | lower | replace "_" "-" | replace "." "-" | trimSuffix "-" -}}
 {{- if ne $slug .name }}{{ $slug = printf "%s-%s" $slug (.name | sha256sum | trunc 8) }}{{ end -}}
 {{- printf "%s-target-%s" (include "prefect-observability.fullname" .root) $slug -}}
 {{- end -}}
@@ -98,11 +98,11 @@ targets:
   {{- with .Values.existingTargets }}
   {{- if .secret }}
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     items: [{key: {{ .key | quote }}, path: targets.yaml}]
   {{- else }}
   configMap:
-    name: {{ default (printf "%s-targets" (include "prefect-observability.fullname" $)) .configMap }}
+    name: {{ default (printf "%s-targets" (include "prefect-observability.fullname" $)) .configMap | quote }}
     items: [{key: {{ ternary .key "targets.yaml" (ne (default "" .configMap) "") | quote }}, path: targets.yaml}]
   {{- end }}
   {{- end }}
@@ -125,7 +125,7 @@ targets:
 {{- $from := dict "name" (include "prefect-observability.targetSecret" (dict "root" $ "name" $target.name)) "key" $file -}}
 {{- $from = $source.existingSecret | default $source.existingConfigMap | default $from }}
 - {{ ternary "configMap" "secret" (hasKey $source "existingConfigMap") }}:
-    name: {{ $from.name }}
+    name: {{ $from.name | quote }}
     items: [{key: {{ $from.key | quote }}, path: {{ printf "%s/%s" $target.name $file | quote }}}]
 {{- end -}}
 {{- end -}}
