@@ -73,7 +73,7 @@ class Work:
             return [span for span in receiver.spans() if span.trace_id in own]
 
         try:
-            wait_until(lambda: len(found()) >= count, within=60, what=f"{count} spans")
+            wait_until(lambda: len(found()) >= count, within=100, what=f"{count} spans")
         except TimeoutError as error:
             raise TimeoutError(f"{error}:\n{otlp_receiver.tree(found())}") from None
         return tuple(found())
