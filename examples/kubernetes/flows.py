@@ -22,7 +22,6 @@ def load(region: str, amount: int) -> None:
 @flow
 def sales(regions: tuple[str, ...] = ("north", "south")) -> int:
     """Add up the sales of all regions."""
-    totals = [sum(extract(region)) for region in regions]
-    for region, total in zip(regions, totals, strict=True):
-        load(region, total)
+    totals = [sum(amounts) for amounts in extract.map(regions).result()]
+    load.map(regions, totals).wait()
     return sum(totals)
