@@ -54,7 +54,7 @@ $(timed): ; @.venv/bin/pytest --quiet $@
 test-stack: setup ## start docker-compose.yml and look at all of it; ARGS="--lean"
 	@scripts/test-stack $(ARGS)
 
-test-kubernetes: setup ## install the Helm chart on a Kubernetes of its own and look at it; minutes more the first time
+test-kubernetes: setup kubernetes-worker ## install the Helm chart on a Kubernetes of its own and look at it; minutes more the first time
 	@scripts/test-kubernetes $(ARGS)
 
 chart: setup ## pack the Helm chart into dist/; ARGS="--without-dependencies"

@@ -20,9 +20,9 @@ from prefect.client.schemas.objects import Flow, FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-_APART = Path(__file__).parents[1] / ".contract" / "kubernetes" / "lib"
+_APART = Path(__file__).parents[1] / ".contract" / "kubernetes"
 # In this process alone: where it is installed beside Prefect, every server and worker imports it.
-sys.path += [str(folder) for folder in _APART.glob("python3.*/site-packages")]
+sys.path += [str(folder) for folder in _APART.glob("lib/python3.*/site-packages")]
 try:
     from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 except ImportError as error:
@@ -31,6 +31,9 @@ except ImportError as error:
 
 Json: TypeAlias = dict[str, Any]
 Run: TypeAlias = tuple[FlowRun, DeploymentResponse, Flow]
+
+PYTHON = str(_APART / "bin" / "python")
+"""What runs such a worker."""
 
 NAMESPACE_OF_ITS_OWN = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 """A process started so is PID 1, which ignores signals that it does not handle."""

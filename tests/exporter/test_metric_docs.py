@@ -33,6 +33,7 @@ COLUMNS = ["Metric", "Type", "Labels", "Meaning", "Asks", "Every", "Stability"]
 # Packages, secrets, roles and a schema of the database, which are called like metrics.
 PACKAGES = {"prefect_exporter", "prefect_instrumentation", "prefect_redis", "prefect_test_harness"}
 SECRETS = set(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["secrets"])
+PROBES = set(yaml.safe_load((ROOT / "deploy" / "blackbox" / "blackbox.yml").read_text())["modules"])
 ROLES = {"prefect_owner", "prefect_backup", "prefect_observability"}
 
 
@@ -144,7 +145,7 @@ def test_every_metric_that_is_named_exists(path: Path) -> None:
     metric = r"(?<![:\w])prefect_(?!sdk_)[a-z_]+[a-z]\b(?!:)"
     named = set(re.findall(metric, path.read_text()))
 
-    assert set() == named - names - parts - PACKAGES - SECRETS - ROLES
+    assert set() == named - names - parts - PACKAGES - SECRETS - PROBES - ROLES
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool comes with Prometheus")

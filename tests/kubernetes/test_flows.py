@@ -146,7 +146,7 @@ def _start_worker(sandbox: Sandbox, cluster: Cluster, api: httpx.Client, api_url
         KUBECONFIG=str(cluster.kubeconfig()),
         PREFECT_WORKER_QUERY_SECONDS="1",
     )
-    argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "kubernetes"]
+    argv = [flow_pods.PYTHON, "-m", "prefect", "worker", "start", "--pool", "kubernetes"]
     sandbox.start(
         Program(
             name="worker",
