@@ -103,7 +103,8 @@ class Node:
         ]
         bound = [
             word
-            for source, path, each in (*_programs(), *mounts)
+            # What lies in a folder comes after it, else that would hide it.
+            for source, path, each in sorted((*_programs(), *mounts), key=lambda one: str(one[1]))
             for word in (str(source), str(path), "ro" if each.get("readOnly") else "rw")
         ]
         user, group = security["runAsUser"], security["runAsGroup"]

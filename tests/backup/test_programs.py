@@ -13,6 +13,7 @@ import pytest
 
 from backup.errors import NoSpace, ProgramFailed
 from backup.programs import Command, Terminated, most_telling, pipe, run, scrub
+from demo.processes import wait_until
 
 SHELL = ("sh", "-c")
 
@@ -80,7 +81,7 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(ProgramFailed, match=r"it took longer than 0\.5 s"):
         run([*SHELL, script], env={}, timeout=0.5)
 
-    assert gone(tmp_path / "pid")
+    wait_until(lambda: gone(tmp_path / "pid"), within=30, what="the end of its child")
 
 
 def test_program_that_does_not_want_to_end_is_killed() -> None:
@@ -106,7 +107,7 @@ def test_termination_ends_the_program(tmp_path: Path) -> None:
         timer.join()
         signal.signal(signal.SIGUSR1, before)
 
-    assert gone(tmp_path / "pid")
+    wait_until(lambda: gone(tmp_path / "pid"), within=30, what="the end of its child")
     assert time.monotonic() - began < 10
 
 
