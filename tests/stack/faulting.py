@@ -39,12 +39,14 @@ class Fault:
         name: What happened, for people.
         harm: How.
         worker_dies: Whether its runs die with it.
+        hangs: Whether what had hung goes on with the requests that it had.
         tasks: How many tasks, each of a second, the runs have that are under way.
     """
 
     name: str
     harm: Break
     worker_dies: bool = False
+    hangs: bool = False
     tasks: int = 45
 
 
@@ -349,6 +351,7 @@ HEADS = (
     "fault",
     "runs accepted",
     "lost",
+    "overtaken",
     "made twice",
     "task runs done / not recorded",
     "events missing",
@@ -374,6 +377,7 @@ def _row(it: Cost) -> tuple[str, ...]:
         it.fault,
         str(it.accepted),
         str(it.kept.lost + it.kept.unfinished),
+        str(it.kept.overtaken),
         str(it.kept.twice),
         f"{it.executed} / {it.unrecorded}",
         str(it.kept.silent),

@@ -149,13 +149,16 @@ class Kept:
 
     Args:
         lost: Accepted runs that are not there.
-        unfinished: Runs whose last state was taken, in another state.
+        unfinished: Runs whose last state was taken, in another state and never in that one.
+        overtaken: Runs that left their last state again, by a request that had been repeated: a
+            replica that had hung carried out its first try once it awoke.
         twice: Runs that exist beside the accepted ones: a creation that was repeated.
         silent: Completed runs without an event that says so.
     """
 
     lost: int
     unfinished: int
+    overtaken: int
     twice: int
     silent: int
 
@@ -165,13 +168,21 @@ def kept(stack: Stack, load: Load) -> Kept:
     with stack.prefect() as client:
         found = list(_runs(client, load.flow_id))
         told = _told(client, sorted(load.completed))
-    states = {run["id"]: run["state_type"] for run in found}
+        states = {run["id"]: run["state_type"] for run in found}
+        elsewhere = {run for run in load.completed if states.get(run) != "COMPLETED"}
+        overtaken = {run for run in elsewhere if _was_completed(client, run)}
     return Kept(
         lost=len(load.accepted.keys() - states.keys()),
-        unfinished=sum(states.get(run) != "COMPLETED" for run in load.completed),
+        unfinished=len(elsewhere - overtaken),
+        overtaken=len(overtaken),
         twice=len(states.keys() - load.accepted.keys()),
         silent=len(load.completed) - told,
     )
+
+
+def _was_completed(client: httpx.Client, run: str) -> bool:
+    history = client.get("/flow_run_states/", params={"flow_run_id": run}).raise_for_status().json()
+    return "COMPLETED" in {state["type"] for state in history}
 
 
 def _runs(client: httpx.Client, flow_id: str) -> Iterator[dict[str, Any]]:
