@@ -13,6 +13,7 @@ from opentelemetry import trace
 from prefect_instrumentation import _correlation, _errors, _log_context
 from prefect_instrumentation import attributes as names
 from prefect_instrumentation._errors.context import facts_of
+from prefect_instrumentation._logs import known_runs
 from prefect_instrumentation._logs.exceptions import frames_of
 from prefect_instrumentation._logs.plain import MAX_ITEMS, Budget, name_of, plain, plain_text
 from prefect_instrumentation._text import MAX_NAME, text
@@ -133,8 +134,9 @@ def _context(record: logging.LogRecord) -> dict[str, object]:
     run = _log_context.current()
     if not named:
         return context_now()
-    if run and named.get("flow_run_id", run.get("flow_run_id")) != run.get("flow_run_id"):
-        return {**_correlated(), **named}
+    if named.get("flow_run_id", run.get("flow_run_id")) != run.get("flow_run_id"):
+        around = _correlated() if run else _request()
+        return {**(known_runs.of(named["flow_run_id"]) or around), **named}
     if named.get("task_run_id", run.get("task_run_id")) != run.get("task_run_id"):
         run = {name: value for name, value in run.items() if name not in _OF_A_TASK}
     merged = {**run, **named}

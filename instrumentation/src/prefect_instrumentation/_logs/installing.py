@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from prefect_instrumentation import _logs
 from prefect_instrumentation._guard import guarded
-from prefect_instrumentation._logs import structlog_bridge
+from prefect_instrumentation._logs import known_runs, structlog_bridge
 from prefect_instrumentation._logs.handler import LogHandler
 from prefect_instrumentation._logs.levels import levels
 from prefect_instrumentation._logs.rendering import renderer
 from prefect_instrumentation._logs.sinks import Sink, StreamSink
-from prefect_instrumentation._prefect import logging_hooks
+from prefect_instrumentation._prefect import logging_hooks, run_loggers
 from prefect_instrumentation._provider.signals import LOGS, is_new_enough, wants_logs
 from prefect_instrumentation._secrets import redactor
 from prefect_instrumentation._settings import Settings
@@ -37,6 +37,7 @@ def install(settings: Settings) -> None:
         _logs.write_as(settings.logs)
         _installed.apply()
         logging_hooks.hook(_apply)
+        run_loggers.hook(known_runs.note)
         structlog_bridge.bridge()
 
 
@@ -48,6 +49,8 @@ def uninstall() -> None:
             return
         structlog_bridge.unbridge()
         logging_hooks.unhook()
+        run_loggers.unhook()
+        known_runs.forget()
         _logs.write_as(None)
         _installed.withdraw()
         _installed = None
