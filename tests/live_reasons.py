@@ -25,6 +25,7 @@ REASONS: tuple[Reason, ...] = (
     Reason(r"\bloki_", _STACK),
     Reason(r"\btraces_span_metrics_", _STACK),
     Reason(r"\bprefect_sdk_", _STACK),
+    Reason(r"\betl_(rows|recoveries)", _STACK),
     Reason(r"\bkpi:(records_processed|rejected_share)\b", _STACK),
     Reason(r"\bprefect_table_", _STACK),
     Reason(r'"prefect-server"|target:prefect_server_replicas:|"prefect-api-probe"', _STACK),
@@ -39,5 +40,12 @@ REASONS: tuple[Reason, ...] = (
     Reason(r"/ annotation (Prefect version|Deployment) /", _CHANGE),
 )
 
-CHOICES = {"prefect-errors / category", "prefect-errors / fingerprint", "prefect-flow / service"}
+CHOICES = {
+    "prefect-errors / category",
+    "prefect-errors / fingerprint",
+    "prefect-flow / service",
+    "prefect-pipelines / breaker",
+    "prefect-pipelines / client",
+    "prefect-pipelines / queue",
+}
 """Variables without values in the demo: flows tell of these only in the Compose stack."""

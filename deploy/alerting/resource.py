@@ -22,6 +22,7 @@ COMPONENTS = (
     "database",
     "flows",
     "kpi",
+    "pipelines",
     "schedules",
     "server",
     "slo",

@@ -9,6 +9,7 @@ from dashboards import (
     flow,
     kpis,
     overview,
+    pipelines,
     server,
     task_runs,
     telemetry,
@@ -28,6 +29,7 @@ _BOARDS = (
     telemetry.board,
     backups.board,
     errors.board,
+    pipelines.board,
     kpis.board,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -17,7 +17,7 @@ WORKED_POOL = "demo-process"
 UNATTENDED_POOL = "demo-nobody"
 """The pool without a worker: its runs are late."""
 
-_LIMITS = {WORKED_POOL: 10, UNATTENDED_POOL: None}
+_LIMITS = {WORKED_POOL: 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Deployment:
         cron: When it runs by itself; None for never.
         limit: How many runs may be under way at once; None for any number.
         flow: The flow's name; None where the deployment has the same.
+        queue: Of the pool; None for its default one.
+        parameters: What a run gets that is started without any.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Deployment:
     cron: str | None = None
     limit: int | None = None
     flow: str | None = None
+    queue: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 DEPLOYMENTS = (
@@ -84,10 +88,10 @@ def deploy(
     Returns:
         Each deployment's name with its id.
     """
-    for pool, limit in _LIMITS.items():
+    for pool in dict.fromkeys(deployment.pool for deployment in deployments):
         _make_once(client, "/work_pools/", name=pool, type="process")
         # A worker that was faster has made its pool without one.
-        change(client, f"/work_pools/{pool}", concurrency_limit=limit)
+        change(client, f"/work_pools/{pool}", concurrency_limit=_LIMITS.get(pool))
     urgent = {"name": "urgent", "priority": 1, "concurrency_limit": 2}
     _make_once(client, f"/work_pools/{WORKED_POOL}/queues", **urgent)
     _make_once(client, "/concurrency_limits/", tag="warehouse", concurrency_limit=4)
@@ -148,6 +152,8 @@ def _create(client: httpx.Client, deployment: Deployment) -> str:
         flow_id=ask(client, "/flows/", name=deployment.flow or deployment.name, tags=tags)["id"],
         entrypoint=deployment.entrypoint,
         work_pool_name=deployment.pool,
+        work_queue_name=deployment.queue,
+        parameters=deployment.parameters,
         schedules=schedules,
         concurrency_limit=deployment.limit,
         tags=tags,

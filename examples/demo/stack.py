@@ -12,19 +12,21 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import stamina
 
+from demo import pipeline
 from demo.api import api_client
-from demo.deployments import DEPLOYMENTS, Deployment, deploy
+from demo.deployments import DEPLOYMENTS, Deployment, deploy, start_run
 from demo.driver import Driver
 
 PULSE = Path(tempfile.gettempdir()) / "demo-pulse"
 
-# What `correlation.app` starts a run of for each order.
+# What a request to `trigger.app` starts.
 _SHOP = Deployment("shop", "correlation.flows.fulfil", ("team:shop", "tier:1"), flow="fulfil")
 _SECONDS_BETWEEN_TRIES = 5.0
 
@@ -52,12 +54,19 @@ def main() -> int:
     return 0
 
 
+def _deploy(client: httpx.Client) -> Mapping[str, str]:
+    ids = deploy(client, (*DEPLOYMENTS, _SHOP, *pipeline.DEPLOYMENTS))
+    # Else the first night would find nothing.
+    start_run(client, ids["pretend-orders"], idempotency_key="first")
+    return ids
+
+
 def _keep_busy(client: httpx.Client, interval: float) -> None:
     driver: Driver | None = None
     while True:
         try:
             if driver is None:
-                driver = Driver(client, deploy(client, (*DEPLOYMENTS, _SHOP)))
+                driver = Driver(client, _deploy(client))
                 print(f"demo: a run starts every {interval:g} s", flush=True)
             driver.step()
         except httpx.HTTPError as error:

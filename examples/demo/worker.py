@@ -31,7 +31,7 @@ def start_worker(
         name=name,
         argv=[sys.executable, "-m", *command],
         env=sandbox.prefect_environment(
-            name, PYTHONPATH=str(_EXAMPLES), **server.client_environment | env
+            name, **{"PYTHONPATH": str(_EXAMPLES)} | server.client_environment | env
         ),
         ready=lambda: _online(server, pool, name),
         ready_within=120.0,

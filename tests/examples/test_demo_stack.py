@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from demo import pipeline
 from demo.api import ask
 from demo.deployments import DEPLOYMENTS, UNATTENDED_POOL, WORKED_POOL
 from demo.prefect_server import start_prefect_server
@@ -51,7 +52,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.mark.real
 def test_a_second_start_makes_nothing_twice(tmp_path: Path) -> None:
-    """Pools, deployments, schedules, automation and late run are there once after two starts."""
+    """Pools, deployments, schedules, automation and first runs are there once after two starts."""
     with Sandbox() as sandbox:
         server = start_prefect_server(sandbox, auth=AUTH)
         for time in ("first", "second"):
@@ -65,12 +66,12 @@ def test_a_second_start_makes_nothing_twice(tmp_path: Path) -> None:
         with server.client() as client:
             seen = _made(client)
 
-    names = [each.name for each in DEPLOYMENTS] + ["shop"]
-    assert Counter(names) == seen["deployments"]
-    assert Counter([UNATTENDED_POOL, WORKED_POOL]) == seen["pools"]
-    assert Counter(each.name for each in DEPLOYMENTS if each.cron) == seen["schedules"]
+    made = (*DEPLOYMENTS, *pipeline.DEPLOYMENTS)
+    assert Counter(each.name for each in made) + Counter(["shop"]) == seen["deployments"]
+    assert Counter([UNATTENDED_POOL, WORKED_POOL, pipeline.POOL]) == seen["pools"]
+    assert Counter(each.name for each in made if each.cron) == seen["schedules"]
     assert Counter(["demo: notice a failure"]) == seen["automations"]
-    assert 1 == seen["late"]["unattended"]
+    assert Counter({"unattended": 1, "pretend-orders": 1}) == seen["once"]
 
 
 def _made(client: httpx.Client) -> dict[str, Counter[str]]:
@@ -82,8 +83,10 @@ def _made(client: httpx.Client) -> dict[str, Counter[str]]:
         "pools": Counter(each["name"] for each in ask(client, "/work_pools/filter")),
         "schedules": Counter(each["name"] for each in deployments for _ in each["schedules"]),
         "automations": Counter(each["name"] for each in ask(client, "/automations/filter")),
-        "late": Counter(
-            names[each["deployment_id"]] for each in keyed if each["idempotency_key"] == "late"
+        "once": Counter(
+            names[each["deployment_id"]]
+            for each in keyed
+            if each["idempotency_key"] in {"late", "first"}
         ),
     }
 

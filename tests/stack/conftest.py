@@ -22,6 +22,7 @@ _STORY = (
     "faults",
     "beside",
     "whole",
+    "night",
     "backup",
     "links",
     "dashboards",

@@ -27,6 +27,7 @@ _REASONS: tuple[Reason, ...] = (
         always=False,
     ),
     Reason(r"/ Requests without an answer /", "every request had one", always=False),
+    Reason(r"\betl_recoveries_total\b", "no step had to recover", always=False),
 )
 _LEAN = (
     Reason(r"\bloki_|\bjaeger_", "Jaeger and Loki run in the full form"),

@@ -103,8 +103,9 @@ def test_networks_are_apart(whole: Stack) -> None:
     api, *_ = whole.containers("prefect-api")
 
     assert _reaches(whole, api, *database)
-    for service in ("exporter", "prometheus", "prefect-worker", "prefect-proxy", "demo-trigger"):
-        assert not _reaches(whole, whole.container(service), *database), service
+    others = ("exporter", "prometheus", "prefect-worker", "prefect-proxy", "demo-trigger")
+    for other in whole.containers(*others, "demo-worker", "demo-redis", "demo-rates"):
+        assert not _reaches(whole, other, *database), other.name
     # The host itself is no measure: Docker 20.10 lets any network reach what listens there.
     outside = (whole.container("prometheus").address("edge"), 9090)
     assert _reaches(whole, whole.container("exporter"), *outside)
@@ -115,6 +116,7 @@ def test_networks_are_apart(whole: Stack) -> None:
 def test_flows_reach_no_page_without_a_login(whole: Stack) -> None:
     """What runs flows can send spans, and can neither silence an alert nor write log lines."""
     worker = whole.container("prefect-worker")
+    orders = whole.container("demo-redis").address("runs")
     collector = whole.container("otel-collector")
 
     assert _reaches(whole, worker, collector.address("runs"), 4318)
@@ -122,6 +124,15 @@ def test_flows_reach_no_page_without_a_login(whole: Stack) -> None:
         page = whole.container(service)
         for network in ("edge", "telemetry"):
             assert not _reaches(whole, worker, page.address(network), port), service
+    assert "NOAUTH" in _said(whole, worker, orders, 6379, "PING")
+
+
+def _said(stack: Stack, one: Container, address: str, port: int, line: str) -> str:
+    """Return what a program in the network of *one* is answered."""
+    image = stack.container("init").inspected["Config"]["Image"]
+    network = f"--network=container:{one.id}"
+    command = f"printf '{line}\\r\\n' | nc -w 3 {address} {port}"
+    return docker_run("run", "--rm", network, image, "sh", "-c", command).stdout
 
 
 def _reaches(stack: Stack, one: Container, address: str, port: int) -> bool:

@@ -223,7 +223,8 @@ def test_backup_has_what_it_needs_for_any_user() -> None:
 
 def test_worker_has_flows_and_telemetry() -> None:
     """Flows, the web service and what observes them are importable for any user, read-only."""
-    modules = "demo.flows, demo.stack, correlation.app, correlation.flows"
+    modules = "demo.flows, demo.stack, demo.orders, correlation.flows, etl.nightly, etl.replay"
+    modules += ", etl.pretend_rates, trigger.runs, trigger.limiting"
     plugin = "[e.value for e in m.entry_points(group='prefect.plugins')]"
     code = f"import {modules}, importlib.metadata as m; print({plugin})"
     options = ("--rm", *HARDENED, "--env=OTEL_SDK_DISABLED=true", "--entrypoint=python")

@@ -111,6 +111,10 @@ def test_values_fit_together(clone: Path) -> None:
     assert len(base64.urlsafe_b64decode(values["prefect_encryption_key"])) == 32
     for password in (values["redis_password"], exporter):
         assert hashlib.sha256(password.encode()).hexdigest() in values["redis_users.acl"]
+    orders, key = values["demo_redis_password"], values["trigger_api_key"]
+    assert values["demo_redis_url"] == f"redis://etl:{orders}@demo-redis:6379/0"
+    assert hashlib.sha256(orders.encode()).hexdigest() in values["demo_redis_users.acl"]
+    assert values["trigger_api_keys"] == f"demo:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def test_nothing_is_printed_that_is_secret(clone: Path) -> None:
@@ -156,6 +160,11 @@ def test_what_is_there_stays(clone: Path) -> None:
         ("redis_password", {"redis_password", "redis_users.acl"}),
         ("redis_exporter_password", {"redis_exporter_password", "redis_users.acl"}),
         ("tls_password", {"tls_password", "tls_users.cfg"}),
+        (
+            "demo_redis_password",
+            {"demo_redis_password", "demo_redis_url", "demo_redis_users.acl"},
+        ),
+        ("trigger_api_key", {"trigger_api_key", "trigger_api_keys"}),
     ],
 )
 def test_rotation_changes_one_and_what_derives_from_it(

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stack
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the web service was asked, and what it said."""
+    """What the web service was asked to start, and what it said."""
 
     correlation_id: str
     trace_id: str
@@ -30,15 +30,17 @@ class Order:
 def _order(whole: Stack) -> Order:
     """An order that was taken, and whose run has ended."""
     mine = f"ord-{uuid.uuid4().hex}"
-    url = f"{whole.url('DEMO_TRIGGER_PORT')}/orders?item=tea&quantity=2"
+    url = f"{whole.url('DEMO_TRIGGER_PORT')}/deployments/fulfil/shop/runs"
+    headers = {"X-Correlation-ID": mine, "X-API-Key": whole.secret("trigger_api_key")}
+    asked = {"parameters": {"item": "tea", "quantity": 2}}
     answer = eventually(
         lambda: httpx.post(
-            url, headers={"X-Correlation-ID": mine}, timeout=30, trust_env=False
+            url, json=asked, headers=headers, timeout=30, trust_env=False
         ).raise_for_status(),
         what="the web service takes an order",
     )
     trace_id = answer.headers["traceparent"].split("-")[1]
-    order = Order(answer.headers["X-Correlation-ID"], trace_id, answer.json()["run"])
+    order = Order(answer.headers["X-Correlation-ID"], trace_id, answer.json()["id"])
     eventually(lambda: _ended(whole, order), what="the order's run ends", within=120)
     return order
 
@@ -96,7 +98,8 @@ def test_trace_is_in_jaeger(whole: Stack, order: Order, *, full: bool) -> None:
     """Request, run and tasks are one trace, each span with the correlation id."""
     if not full:
         pytest.skip("Jaeger runs in the full form")
-    wanted = {"POST /orders", "flow fulfil", "task reserve", "task ship"}
+    request = "POST /deployments/{flow}/{deployment}/runs"
+    wanted = {request, "flow fulfil", "task reserve", "task ship"}
 
     found = eventually(
         lambda: _holding(wanted, spans(whole, order.trace_id)),
@@ -174,6 +177,27 @@ def _wget(stack: Stack, url: str) -> str:
 def test_proxy_spreads_over_replicas(whole: Stack) -> None:
     """The proxy holds both replicas for healthy."""
     arrives(whole, 'haproxy_backend_active_servers{proxy="replicas"} >= 2')
+
+
+def test_orders_are_loaded(whole: Stack) -> None:
+    """A night of the pipeline loads the rows of each client, and tells what it could not use."""
+    with whole.prefect() as client:
+        night = client.get("/deployments/name/nightly-orders/nightly").raise_for_status().json()
+        start = f"/deployments/{night['id']}/create_flow_run"
+        client.post(start, json={}).raise_for_status()
+
+    arrives(whole, 'count(etl_rows_total{outcome="accepted"} > 0) == 4', within=600)
+    arrives(whole, 'count(prefect_sdk_dead_letters{queue=~"orders:.+"}) == 4')
+    arrives(whole, 'prefect_sdk_circuit_breaker_state{breaker="etl-rates", state="closed"} == 1')
+
+
+def test_who_has_no_key_starts_nothing(whole: Stack) -> None:
+    """The published port of the web service is for those alone who have a key."""
+    url = f"{whole.url('DEMO_TRIGGER_PORT')}/deployments/fulfil/shop/runs"
+
+    answer = httpx.post(url, json={}, timeout=30, trust_env=False)
+
+    assert 401 == answer.status_code
 
 
 def test_stopped_worker_ends_its_runs_first(whole: Stack) -> None:
