@@ -1,0 +1,1 @@
+"""Jobs of other systems, driven from a flow: started once, followed, and never left behind."""
