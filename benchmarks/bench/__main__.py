@@ -19,6 +19,7 @@ from bench.dashboards import measure_dashboards
 from bench.day import measure_day
 from bench.day_runs import FLOWS, Pace
 from bench.disk import measure_disk
+from bench.etl import measure_etl
 from bench.failures import measure_failures
 from bench.fleet import FleetPlan, measure_fleet
 from bench.latency import measure_latency
@@ -42,7 +43,7 @@ from prefect_exporter.settings import PREFIX
 _USUAL = ("polling", "latency", "series", "ledger", "tracing", "logging")
 _SERVERS = ("workspace", "tuning", "disk", "backup")
 _FLEETS = ("fleet", "spans")
-_ON_REQUEST = (*_SERVERS, *_FLEETS, "day", "dashboards", "report", "failures")
+_ON_REQUEST = (*_SERVERS, *_FLEETS, "day", "dashboards", "report", "failures", "etl")
 _PARTS = (*_USUAL, *_ON_REQUEST)
 _FLOW_RUNS_A_DAY = 1_000_000
 _REPORTS = 3
@@ -96,6 +97,8 @@ def _measure(arguments: argparse.Namespace, results: Results) -> None:
         results.logging = measure_logging(arguments.records, arguments.rounds, arguments.runs, _say)
     if "dashboards" in arguments.parts:
         results.dashboards = measure_dashboards(arguments.series, arguments.rounds, _say)
+    if "etl" in arguments.parts:
+        results.etl = measure_etl(arguments.orders, arguments.rounds, _say)
     if "day" in arguments.parts:
         pace = Pace(
             flow_runs=round(_FLOW_RUNS_A_DAY * arguments.scale),
@@ -179,7 +182,7 @@ def _arguments() -> argparse.Namespace:
         type=_parts,
         default=",".join(_USUAL),
         help="what to measure: %(default)s; workspace; day; dashboards; tuning; disk; backup;"
-        " report; failures; fleet; spans",
+        " report; failures; etl; fleet; spans",
     )
     add("--tasks", type=int, default=5, help="task runs of each flow run: %(default)s")
     add("--rate", type=float, default=1.0, help="flow runs that end a second: %(default)s")
@@ -193,6 +196,7 @@ def _arguments() -> argparse.Namespace:
     add("--runs", type=int, default=200, help="at once, for their memory: %(default)s")
     add("--series", type=_number, default="10k", help="behind the dashboards: %(default)s")
     add("--failures", type=_number, default="50k", help="that are grouped: %(default)s")
+    add("--orders", type=_number, default="1M", help="of the pipeline: %(default)s")
     add("--rounds", type=int, default=5, help="of most of the others: %(default)s")
     add("--history", type=_number, default="10k", help="flow runs of tuning, disk: %(default)s")
     add("--scale", type=Fraction, default="1", help="of a million flow runs a day: %(default)s")

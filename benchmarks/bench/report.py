@@ -13,6 +13,7 @@ from bench.backup import Backups, backup_table
 from bench.dashboards import Dashboards, dashboards_table
 from bench.day import Day
 from bench.disk import Disk, disk_table
+from bench.etl import Pipeline, etl_table
 from bench.failures import Grouping, failures_table
 from bench.fleet import Fleet
 from bench.fleet_report import fleet_tables
@@ -55,6 +56,7 @@ class Results:
     backup: Backups | None = None
     reporting: list[Reporting] = field(default_factory=list)
     failures: list[Grouping] = field(default_factory=list)
+    etl: Pipeline | None = None
     fleet: Fleet | None = None
     spans: Sampled | None = None
     tuning: Tuning | None = None
@@ -81,6 +83,7 @@ def show(results: Results) -> None:
         backup_table(results.backup),
         reporting_table(results.reporting),
         failures_table(results.failures),
+        etl_table(results.etl),
         *fleet_tables(results.fleet),
         spans_table(results.spans),
         *tuning_tables(results.tuning),
