@@ -43,7 +43,7 @@ test: setup otel-collector monitoring-tools kubernetes-worker ## run all tests, 
 # Most of what tests do is wait. A part's output comes at its end; the last part is all that is in no other.
 # The longest go first.
 side_by_side = $(MAKE) --jobs=2 --keep-going --output-sync --no-print-directory tests/instrumentation tests $(parts)
-parts = tests/instrumentation tests/backup tests/report tests/helm tests/lateness tests/exactness tests/exporter
+parts = tests/instrumentation tests/backup tests/e2e tests/etl tests/report tests/trigger tests/docs tests/helm tests/lateness tests/exactness tests/exporter
 # How long a flow takes to end is what these are about, so they have the machine to themselves.
 timed = tests/instrumentation/test_collector_faults.py
 .PHONY: tests $(parts) $(timed)
