@@ -41,7 +41,19 @@ def start_redis_server(
         raise FileNotFoundError("Redis is not installed: apt-get install redis-server")
     port = free_port()
     kept = ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
-    argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", *kept]
+    # A title of its own would overwrite the environment, by which `demo.keeper` finds what is left.
+    untitled = ["--set-proc-title", "no"]
+    argv = [
+        "redis-server",
+        *untitled,
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        *kept,
+    ]
     program = Program(
         name=name,
         argv=[*argv, "--dir", str(sandbox.subfolder(name))],
