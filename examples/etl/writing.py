@@ -194,13 +194,19 @@ def _is_ours(lake: Lake, name: str, own: str) -> bool:
 
 
 def _wanted(lake: Lake, good: pl.LazyFrame, before: list[Path]) -> pl.LazyFrame:
-    rejected = pl.scan_parquet(lake.rejected / "part-*.parquet").select("row_id")
+    """Return those rows that are rejected ones and not yet replayed.
+
+    A letter may be there before its file has its name; such a row waits for another replay.
+    """
+    rejected = _ids(sorted(lake.rejected.glob("part-*.parquet")))
     wanted = good.unique("row_id", keep="first", maintain_order=True)
     wanted = wanted.join(rejected, on="row_id", how="semi")
-    if not before:
-        return wanted
-    replayed = pl.scan_parquet(before).select("row_id")
-    return wanted.join(replayed, on="row_id", how="anti")
+    return wanted.join(_ids(before), on="row_id", how="anti")
+
+
+def _ids(files: list[Path]) -> pl.LazyFrame:
+    none = pl.LazyFrame(schema={"row_id": pl.String()})
+    return pl.scan_parquet(files).select("row_id") if files else none
 
 
 def _facts(part: Path) -> tuple[Written, str]:

@@ -33,7 +33,6 @@ from order_rows import good, row
 pytestmark = pytest.mark.real
 
 CLIENT = "acme"
-LOG=[]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 RATES = {"EUR": 1.0, "USD": 0.9, "GBP": 1.2}
 _LIMITS = ChunkLimits(rows=3, bytes=2**20)
@@ -147,16 +146,15 @@ class Conservation(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _finish(self) -> None:
-        LOG.append(("START", self.stream, self.gone, list(self.redis.xrange("orders:acme")), sorted(str(p.relative_to(self.lake.folder)) for p in self.lake.folder.rglob("*") if p.is_file())))
         self.workers.clear()
         self.leases_run_out()
+        self._note_plans()
         for _ in range(2):
-            self._note_plans()
             self._within(None, lambda: list(self._worker()))
+            self._note_plans()
         self._check()
         found = orders(self.folder, self.redis, CLIENT)
         places = {*found.accepted, *found.rejected}
-        LOG.append(("END", found, self.planned, sorted(str(p.relative_to(self.lake.folder)) for p in self.lake.folder.rglob("*") if p.is_file()), [p.read_text() for p in self.lake.plans.glob("*")], self.redis.keys()))
         planned = {row_id for ids in self.planned.values() for row_id in ids}
 
         assert set(self.stream) <= places <= planned
@@ -235,7 +233,6 @@ def _within(chunk: Chunk, row_id: str) -> bool:
 
 def test_every_row_is_conserved(redis_url: str) -> None:
     """Every planned row is accepted or rejected exactly once, or named as lost."""
-    import atexit; atexit.register(lambda: open('/tmp/i11/a1/log.txt','w').write('\n'.join(map(str,LOG[-2:]))))
     with MortalRedis.from_url(redis_url) as redis:
         run_state_machine_as_test(
             partial(Conservation, redis),  # type: ignore[arg-type]  # it only ever calls it

@@ -190,6 +190,20 @@ def test_only_rejected_rows_come_back(redis: Redis, lake: Lake) -> None:
     assert 1 == _replay(lake, [*made_up, letter], {}).accepted
 
 
+def test_letter_without_its_file_waits(redis: Redis, lake: Lake) -> None:
+    """A worker was killed between the two: the row comes back once the chunk is settled."""
+    _commit(lake, b"bad")
+    dead_letters.settle(redis, lake, NAME)
+    lake.rejected_part(NAME).rename(lake.unsettled(NAME, token(lake, NAME)))
+    letters = _waiting(redis, lake)
+    early = _replay(lake, letters, {"1-0": good(1)})
+    removed = dead_letters.finish(redis, lake, letters)
+    dead_letters.settle_all(redis, lake)
+
+    assert (0, 0) == (early.accepted, removed)
+    assert 1 == _replay(lake, letters, {"1-0": good(1)}).accepted
+
+
 @pytest.mark.parametrize(
     "told",
     [b"", b"null", b"[]", b"{}", b"\xff", b"[" * 5000, b'{"order": 1, "reason": "whatever"}'],

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,18 +143,3 @@ def test_every_metric_that_is_named_exists(path: Path) -> None:
     named = set(re.findall(metric, path.read_text()))
 
     assert set() == named - names - parts - PACKAGES - SECRETS - PROBES - ROLES
-
-
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool comes with Prometheus")
-def test_queries_are_read_by_prometheus(tmp_path: Path) -> None:
-    """Every query of the page is valid PromQL."""
-    queries = re.findall(r"```promql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
-    file = tmp_path / "rules.yml"
-    file.write_text(json.dumps({"groups": [{"name": "page", "rules": rules}]}))
-    done = subprocess.run(
-        ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
-    )
-
-    assert len(queries) >= 6
-    assert done.returncode == 0, done.stderr

@@ -197,12 +197,6 @@ def test_settings_of_redaction_are_on_its_page() -> None:
     assert {_secrets.KEYS, _secrets.PATTERNS} == set(re.findall(r"PREFECT_INSTR[A-Z_]+", page))
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
-def test_code_compiles(block: str) -> None:
-    """What is there to be copied is Python."""
-    compile(block, "docs/logging.md", "exec")
-
-
 @pytest.mark.parametrize("file", FILES, ids=[file.name for file in FILES])
 def test_examples_stand_whole_in_the_docs(file: Path) -> None:
     """Whoever copies a block has what the repository has."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from metered import global_reader, read
 from prefect_instrumentation._meters import gauges, public
@@ -121,18 +116,3 @@ def test_examples_run() -> None:
     assert ("prefect_sdk_function_duration_seconds", "page.transform", "success") in found
     assert 1 == found["prefect_sdk_circuit_breaker_state", "bank", "half_open"]
     assert 3 == found["prefect_sdk_dead_letters", "orders"]
-
-
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool comes with Prometheus")
-def test_queries_are_read_by_prometheus(tmp_path: Path) -> None:
-    """Every query of the page is valid PromQL."""
-    queries = re.findall(r"```promql\n(.*?)```", PAGE, re.DOTALL)
-    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
-    file = tmp_path / "rules.yml"
-    file.write_text(json.dumps({"groups": [{"name": "page", "rules": rules}]}))
-    done = subprocess.run(
-        ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
-    )
-
-    assert queries
-    assert 0 == done.returncode, done.stderr

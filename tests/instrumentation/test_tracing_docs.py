@@ -80,12 +80,6 @@ def test_labels_are_those_of_the_code() -> None:
     assert code == set(first_column(section("## From one process to the next")))
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
-def test_code_compiles(block: str) -> None:
-    """What is there to be copied is Python."""
-    compile(block, "docs/tracing.md", "exec")
-
-
 @pytest.mark.parametrize("block", blocks("json"), ids=range(len(blocks("json"))))
 def test_variables_of_pools_are_json(block: str) -> None:
     """What is there to be copied is JSON, and turns the plugin on."""

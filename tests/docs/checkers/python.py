@@ -1,8 +1,8 @@
 """Python: quotes stand in their files, all else passes mypy as our own code does, and is run.
 
 Names that a block uses and nobody gives it come from `docs.yours`. A block is run as a module that
-is imported, so that a flow which it defines is defined, and not served. One that calls a flow of the examples is
-not run: tests of that example do.
+is imported, so that a flow which it defines is defined, and not served. One that calls a flow of
+the examples is not run: tests of that example do.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def _typed(files: list[Path], folder: Path) -> Iterator[tuple[Path, int, str]]:
     found = re.findall(r"^(\S+\.py):(\d+): error: (.*)", done.stdout, re.MULTILINE)
     assert bool(found) == bool(done.returncode), done.stdout
     for name, line, problem in found:
-        yield (ROOT / name).resolve(), int(line), problem
+        # What its cache remembers is of the folder of an earlier run.
+        yield folder / Path(name).name, int(line), problem
 
 
 def _run(files: list[Path], folder: Path) -> Iterator[tuple[Path, int, str]]:
