@@ -11,6 +11,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from browsers import Browser
 
+# They assert for several tests: with what they have compared.
+pytest.register_assert_rewrite("night_alerts", "night_counts", "night_lines", "night_traces")
+
 # By no clock, as a busy machine is no defect, and so that what fails can be repeated. What else
 # Hypothesis does of its own accord, as in CI, stays.
 settings.register_profile("tests", deadline=None, print_blob=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nights import FINAL, FLOWS, Night, Row, Run, TaskRun, runs, soon, task_runs
+
+_NUMBERED = re.compile(r"(\S+) \([\d,]+\)")
+"""A flow in a list of flows that says how many failures are of each."""
 
 _OUTCOMES = {"TimedOut": "timed_out", "Cached": "cached"}
 
@@ -116,8 +120,8 @@ def _causes(report: Any) -> set[tuple[str, str]]:  # noqa: ANN401 - JSON by its 
         dict(zip(titles, row["cells"], strict=True)) for row in table["rows"]
     ]
     return {
-        (flow.rpartition(" (")[0], cause)
+        (flow, cause)
         for row in rows
-        for flow in row["Flows"].split(", ")
+        for flow in _NUMBERED.findall(row["Flows"])
         for cause in (row["Error"], row["Category"])
     }

@@ -11,7 +11,10 @@ from prefect import flow
 from demo.pipeline import CLIENTS
 from etl.seed import add, pretend_orders
 from etl.settings import load_settings
-from etl.source import connect
+from etl.source import Source, connect
+
+_KEPT = 20_000
+"""Orders of each client in Redis: many times what comes between two nights of the demo."""
 
 
 @flow(name="pretend-orders")
@@ -26,3 +29,4 @@ def pretend(orders: int = 500, bad: float = 0.02) -> None:
     with connect(load_settings().redis_url) as redis:
         for client in (name for names in CLIENTS.values() for name in names):
             add(redis, client, islice(made, orders))
+            redis.xtrim(Source(redis, client).key, maxlen=_KEPT)

@@ -30,6 +30,7 @@ from prefect_instrumentation import annotate
 HEARTBEAT = "prefect.flow-run.heartbeat"
 _POLL_SECONDS = 2.0
 _STARTS = 2
+_REFUSED = frozenset({400, 401, 403, 409, 422})
 _SHOWN = 20
 _CAUSE = 300
 _COUNTS = ("rows", "accepted", "rejected", "lost")
@@ -156,12 +157,27 @@ def _start(child: Child) -> Child:
         )
     except ObjectNotFound:
         return replace(child, cause=f"there is no deployment {deployment}", ended=True)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code not in _REFUSED:
+            return _unknown(child, error)
+        cause = _cause(f"{deployment} was refused", str(error))
+        return replace(child, cause=cause, ended=True)
+    except httpx.HTTPError as error:
+        return _unknown(child, error)
     return replace(child, run=cast("FlowRun", run).id, starts=starts)
 
 
+def _unknown(child: Child, error: httpx.HTTPError) -> Child:
+    """Leave a client for the next look: the API may be away for a while; runs go on without it."""
+    get_run_logger().warning("child.unknown", extra={"error": type(error).__name__})
+    return child
+
+
 def _look_after(api: SyncPrefectClient, child: Child, limits: Limits) -> Child:
-    if child.ended or child.run is None:
+    if child.ended:
         return child
+    if child.run is None:
+        return _start(child)
     now = datetime.now(UTC)
     try:
         run = api.read_flow_run(child.run)
@@ -172,9 +188,7 @@ def _look_after(api: SyncPrefectClient, child: Child, limits: Limits) -> Child:
             _give_up(api, run, verdict)
             return child  # the next look says whether it had ended by itself meanwhile
     except httpx.HTTPError as error:
-        # The API may be away for a while; runs go on without it.
-        get_run_logger().warning("child.unknown", extra={"error": type(error).__name__})
-        return child
+        return _unknown(child, error)
     return _conclude(child, run, crashed=verdict is Verdict.CRASHED)
 
 

@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import re
+import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
@@ -37,6 +38,7 @@ from etl.source import asking
 BREAKER = "etl-rates"
 _NAMESPACE = "etl:rates"
 _TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+_ANSWER_SECONDS = 30.0
 _MOST_BYTES = 1_000_000
 _MOST_RATES = 1_000
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -173,9 +175,11 @@ def _ask(day: str, http: httpx.Client) -> dict[str, float]:
 
 
 def _bounded(day: str, response: httpx.Response) -> bytes:
-    body = bytearray()
-    for part in response.iter_bytes(65_536):
+    body, until = bytearray(), time.monotonic() + _ANSWER_SECONDS
+    for part in response.iter_bytes():
         body += part
+        if time.monotonic() > until:  # what httpx bounds is the wait for the next byte
+            raise httpx.ReadTimeout("the answer takes too long")
         if len(body) > _MOST_BYTES:
             raise RatesMalformed(day, f"more than {_MOST_BYTES} bytes")
     return bytes(body)

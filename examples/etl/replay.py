@@ -10,7 +10,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from etl import dead_letters, tasks, validation, writing
-from etl.meters import ROWS, count_failure, count_success
+from etl.meters import ROWS, count_success
 from etl.model import Letter, Written
 from etl.workplace import Workplace, open_workplace, watch
 from prefect_instrumentation import annotate, error_context, record_io, traced
@@ -45,14 +45,7 @@ def replay_dead_letters(
 
 
 @traced(source=tasks.LETTERS, destination=tasks.LAKE)
-@task(
-    cache_policy=NO_CACHE,
-    retries=tasks.RETRIES,
-    retry_delay_seconds=tasks.BACKOFF,
-    retry_jitter_factor=tasks.JITTER,
-    retry_condition_fn=tasks.may_heal,
-    on_failure=[count_failure],
-)
+@task(cache_policy=NO_CACHE, **tasks.HEALING)
 def replay(
     client: str, corrections: dict[str, dict[str, Any]], table: dict[str, float]
 ) -> dict[str, int]:

@@ -33,6 +33,9 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 def _http_url(value: str) -> str:
+    # Logs and spans name it, and so does the input of a task.
+    if "@" in value or "?" in value:
+        raise ValueError("is no plain address: it holds credentials or a query")
     return _address(value.strip(), ("http", "https")).rstrip("/")
 
 

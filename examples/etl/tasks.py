@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import stamina
 from prefect import Task, get_run_logger, task
@@ -41,6 +42,7 @@ JITTER = 0.5
 SOURCE = "redis://orders"
 SPOOL = "file://lake/orders/spool"
 LAKE = "file://lake/orders"
+PLANS = "file://lake/orders/plans"
 LETTERS = "redis://orders/dead"
 
 _MIB = 1024 * 1024
@@ -74,6 +76,16 @@ def may_heal(_task: Task[..., object], _run: TaskRun, state: State[object]) -> b
     return False
 
 
+HEALING: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": BACKOFF,
+    "retry_jitter_factor": JITTER,
+    "retry_condition_fn": may_heal,
+    "on_failure": [count_failure],
+}
+"""What is the same for each task that asks Redis, the rates' service or the disk."""
+
+
 def _tell(records: int, size: int) -> None:
     """Say at a step's end what it moved, and count it where it did not go well at once."""
     record_io(records=records, bytes=size)
@@ -82,19 +94,12 @@ def _tell(records: int, size: int) -> None:
 
 
 def tell_memory() -> None:
-    """Say on the span how much memory the process has had, and how much it may."""
-    annotate(memory_peak_bytes=peak_rss(), memory_budget_bytes=load_settings().memory_mib * _MIB)
+    """Say on the span how much memory the process has had, and how much rows may take of it."""
+    annotate(memory_peak_bytes=peak_rss(), rows_budget_bytes=load_settings().memory_mib * _MIB)
 
 
 @traced(source=LETTERS, destination=LAKE)
-@task(
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=BACKOFF,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_heal,
-    on_failure=[count_failure],
-)
+@task(cache_policy=NO_CACHE, **HEALING)
 def settle(client: str) -> int:
     """Write the dead letters that a killed worker had no time for; return how many."""
     place = open_workplace(client)
@@ -106,15 +111,8 @@ def settle(client: str) -> int:
     return letters
 
 
-@traced(source=SOURCE, destination=LAKE)
-@task(
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=BACKOFF,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_heal,
-    on_failure=[count_failure],
-)
+@traced(source=SOURCE)
+@task(cache_policy=NO_CACHE, **HEALING)
 def newest(client: str) -> RowId | None:
     """Return the newest row that there is now, which is the last that this run will load."""
     row_id = open_workplace(client).source.newest()
@@ -122,15 +120,8 @@ def newest(client: str) -> RowId | None:
     return row_id
 
 
-@traced(source=SOURCE, destination=LAKE)
-@task(
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=BACKOFF,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_heal,
-    on_failure=[count_failure],
-)
+@traced(source=SOURCE, destination=PLANS)
+@task(cache_policy=NO_CACHE, **HEALING)
 def plan(client: str, now: datetime, upto: RowId, max_rows: int | None) -> Plan | None:
     """Return the plan that is not finished, else a new one, else None: there is nothing to do."""
     place = open_workplace(client)
@@ -139,22 +130,20 @@ def plan(client: str, now: datetime, upto: RowId, max_rows: int | None) -> Plan 
         place.source, place.lake, limits, now=now, max_rows=max_rows, upto=upto
     )
     chunks = made.chunks if made else ()
-    _tell(sum(chunk.rows for chunk in chunks), sum(chunk.bytes for chunk in chunks))
+    # No row has moved yet: they are counted by who moves them.
+    annotate(rows=sum(chunk.rows for chunk in chunks), bytes=sum(chunk.bytes for chunk in chunks))
+    _tell(len(chunks), 0)
     return made
 
 
-@traced(source="https://rates")
+@traced(source="https://rates", destination="prefect://results")
 @task(
     # A second run within the hour does not ask the service; the breaker is not even looked at.
     cache_policy=INPUTS,
     cache_expiration=timedelta(hours=1),
     persist_result=True,
     result_serializer="json",
-    retries=RETRIES,
-    retry_delay_seconds=BACKOFF,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_heal,
-    on_failure=[count_failure],
+    **HEALING,
 )
 def rates(day: str, url: str) -> dict[str, float]:
     """Return how many euros one unit of each currency was worth on a day, by the service at url."""
@@ -167,14 +156,7 @@ def rates(day: str, url: str) -> dict[str, float]:
 
 
 @traced(source=SOURCE, destination=SPOOL)
-@task(
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=BACKOFF,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_heal,
-    on_failure=[count_failure],
-)
+@task(cache_policy=NO_CACHE, **HEALING)
 def extract(client: str, chunk: Chunk, began: datetime) -> Extracted:
     """Copy a chunk's rows from the stream to files."""
     place = open_workplace(client)
@@ -205,14 +187,7 @@ def convert(client: str, validated: Validated, table: dict[str, float]) -> Valid
 
 
 @traced(source=SPOOL, destination=LAKE)
-@task(
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=BACKOFF,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_heal,
-    on_failure=[count_failure],
-)
+@task(cache_policy=NO_CACHE, **HEALING)
 def load(client: str, validated: Validated) -> Written:
     """Commit a chunk, then write its dead letters; harmless when done twice."""
     place = open_workplace(client)
@@ -249,7 +224,8 @@ def work_chunk(chunk: Chunk, job: Job, *, wait: bool = False) -> Written | None:
             except Exception:
                 count_takeover(lease.attempt, "failed")
                 raise
-            count_takeover(lease.attempt, "recovered")
+            if written:  # else the one before had done it, and there was nothing to take over
+                count_takeover(lease.attempt, "recovered")
             return written
 
 

@@ -28,7 +28,8 @@ def validate(lake: Lake, extracted: Extracted, *, now: datetime) -> Validated:
     """
     pages = sorted(extracted.folder.glob("page-*.parquet"))
     judged = (rules.judge(pl.read_parquet(page), now) for page in pages)
-    folder = lake.spool / f"{extracted.name}.valid"
+    # Of this copy of the rows: what was made of one that lacked some is not what this one has.
+    folder = lake.spool / f"{extracted.folder.name}.valid"
     _once(lake, folder, lambda new: _sort(new, judged))
     return _validated(extracted.name, folder, extracted.bytes, extracted.lost)
 
@@ -52,7 +53,7 @@ def convert(lake: Lake, validated: Validated, rates: Mapping[str, float]) -> Val
         told = _sort(new, (rules.convert(pl.read_parquet(page), rates) for page in pages))
         return {**told, "rejected": int(told["rejected"]) + validated.rejected}
 
-    folder = lake.spool / f"{validated.name}.converted"
+    folder = lake.spool / validated.folder.with_suffix(".converted").name
     _once(lake, folder, fill)
     return _validated(validated.name, folder, validated.bytes, validated.lost)
 

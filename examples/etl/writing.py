@@ -128,7 +128,8 @@ def commit_replayed(lake: Lake, validated: Validated) -> Written:
     with scratch(lake) as folder:
         while True:
             before = sorted(lake.replayed.glob("*.parquet"))
-            file = folder / f"{len(before) + 1:06}.parquet"
+            last = max((int(each.stem) for each in before if each.stem.isdecimal()), default=0)
+            file = folder / f"{last + 1:06}.parquet"
             _wanted(lake, good, before).sink_parquet(file, compression="zstd")
             rows, size = _rows(file), file.stat().st_size
             final = lake.replayed / file.name
@@ -149,7 +150,7 @@ def sweep(lake: Lake, *, now: float | None = None) -> int:
     """Remove what killed processes were writing; return how many folders that were.
 
     Only what nobody can be writing: its process is gone from this machine, or nothing has
-    changed in it for a day. Who is robbed of a file all the same fails, and tries again.
+    changed in it for a day. Who is robbed of a file all the same fails; the next run does it again.
     """
     before = (time.time() if now is None else now) - _ABANDONED_SECONDS
     left = [*lake.tmp.glob("*"), *lake.spool.glob("replay-*")]

@@ -144,10 +144,11 @@ def described(*kinds: type[Problem]) -> dict[int | str, dict[str, object]]:
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Have every refusal of the application answered in the one shape."""
+    """Have every refusal and every error of the application answered in the one shape."""
     app.add_exception_handler(Problem, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
@@ -166,6 +167,12 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     status = HTTPStatus(error.status_code)
     return _answer(status, status.description or status.phrase, dict(error.headers or {}))
+
+
+async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    # Whoever serves the application logs the error itself.
+    detail = "This is a defect of the service; its log says more."
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, detail, {})
 
 
 def _answer(status: HTTPStatus, detail: str, headers: dict[str, str]) -> JSONResponse:

@@ -84,6 +84,12 @@ def wait_for_series(backend: Backend) -> None:
     wait_for_completed(backend, 0)
 
 
+def durations(last: dict[str, set[Sample]]) -> float:
+    """Return how many runs' durations were observed; new series begin at 0."""
+    observed = (each.value for each in last.get(DURATION, ()))
+    return sum(value.count for value in observed if isinstance(value, Buckets))
+
+
 def settled(running: Exporter, backend: Backend) -> tuple[set[Sample], dict[str, set[Sample]]]:
     """Return what is exposed and what arrived of one scrape, as soon as the two agree.
 
@@ -117,7 +123,7 @@ def test_every_sample_arrives_and_nothing_unnamed(
         wait_for_series(backend)
         for state in ("COMPLETED", "COMPLETED", "FAILED", "RUNNING", "SCHEDULED"):
             server.complete(state)
-        wait_for_completed(backend, 2)
+        wait_until(lambda: durations(backend.last()) == 3, within=60, what="durations")
         running.process.stop()
         running.settings |= STILL
         running.start()
@@ -126,8 +132,7 @@ def test_every_sample_arrives_and_nothing_unnamed(
 
     assert expected == samples(last)
     assert {"gauge", "sum", "histogram"} == {sample.kind for sample in expected}
-    observed = [each.value for each in last[DURATION] if isinstance(each.value, Buckets)]
-    assert 3 == sum(buckets.count for buckets in observed)
+    assert 3 == durations(last)
     assert last.keys() - {sample.name for sample in expected} == OF_THE_SCRAPE
     port = address.partition(":")[2]
     resource = {

@@ -45,7 +45,7 @@ SECRETS = (
     "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
     "card 4111 1111 1111 1111 was refused",
 )
-NEVER = ("hunter2", "abc.def", "AKIAIOSF", "1111")
+NEVER = ("hunter2", "abc.def", "AKIAIOSF", "1111 1111")
 HARMLESS = "Basic checks of 12 tokens: author=joe, 3 retries"
 
 

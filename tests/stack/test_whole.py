@@ -211,7 +211,10 @@ def test_stopped_worker_ends_its_runs_first(whole: Stack) -> None:
             found: str = client.get(f"/flow_runs/{run}").raise_for_status().json()["state_type"]
             return found
 
-        eventually(lambda: state() == "RUNNING", what="a run of `slow` that is under way")
+        # Behind what the demo has given the worker.
+        eventually(
+            lambda: state() == "RUNNING", what="a run of `slow` that is under way", within=240
+        )
         whole.compose("stop", "prefect-worker")
 
         assert "CRASHED" == state()

@@ -11,7 +11,7 @@ from dataclasses import replace
 import msgspec
 
 from trigger.jobs.asking import Asking, said
-from trigger.jobs.errors import Refused, Unavailable
+from trigger.jobs.errors import Doubt, Refused, Unavailable
 from trigger.jobs.model import Blame, Job, Phase
 
 _CONFLICT = 409
@@ -102,7 +102,8 @@ class Airbyte:
 
     def _read(self, job: _Job) -> Job:
         if job.status not in _PHASES:
-            raise Unavailable(self.name, f"an unknown status {said(job.status)!r}")
+            reason = f"an unknown status {said(job.status)!r}"
+            raise Unavailable(self.name, reason, doubt=Doubt.ANSWERED)
         failure = job.failure or _Failure()
         is_setting = failure.failure_type == "config_error"
         return Job(

@@ -120,25 +120,28 @@ def _joins(plan: Plan, job: Job) -> bool:
 
 def _started(plan: Plan, before: Job | None, deadline: float) -> Generator[Act, Heard, Heard]:
     """Start a job, once, whatever becomes of the answers."""
+    tries = 0
+    while True:
+        heard = yield from _tried(plan, before)
+        if not isinstance(heard.said, Unavailable):
+            return heard
+        yield from _rest(plan, tries, heard, deadline)
+        tries += 1
+
+
+def _tried(plan: Plan, before: Job | None) -> Generator[Act, Heard, Heard]:
+    """Ask for a start once; an answer without a job means that there is surely none of ours."""
     try:
-        return (yield from _insisted(plan, before, deadline))
+        heard = yield Start()
+        if not isinstance(heard.said, Unavailable):
+            return heard
+        found = yield from _sought(plan, before, heard.said, heard.now)
     except Refused:
         raise
     except BaseException:  # between a request and its answer
         yield from _cancelled_stray(plan, before)
         raise
-
-
-def _insisted(plan: Plan, before: Job | None, deadline: float) -> Generator[Act, Heard, Heard]:
-    tries = 0
-    while True:
-        heard = yield Start()
-        if not isinstance(heard.said, Unavailable):
-            return heard
-        if found := (yield from _sought(plan, before, heard.said, heard.now)):
-            return found
-        yield from _rest(plan, tries, heard, deadline)
-        tries += 1
+    return found or heard
 
 
 def _sought(

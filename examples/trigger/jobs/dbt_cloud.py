@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from trigger.jobs.asking import Asking, said
-from trigger.jobs.errors import Refused, Unavailable
+from trigger.jobs.errors import Doubt, Refused, Unavailable
 from trigger.jobs.model import Blame, Job, Phase
 
 _GONE = frozenset({400, 404, 409})
@@ -109,7 +109,8 @@ class DbtCloud:
 
     def _read(self, run: _Run) -> Job:
         if run.status not in _PHASES:
-            raise Unavailable(self.name, f"an unknown status {run.status}")
+            reason = f"an unknown status {run.status}"
+            raise Unavailable(self.name, reason, doubt=Doubt.ANSWERED)
         message = said(run.status_message)
         blames = (blame for pattern, blame in _BLAMES if pattern.search(message))
         return Job(

@@ -125,7 +125,7 @@ def test_every_step_says_what_it_moved_and_where(scene: WatchedScene, batch: Bat
         }
         assert records[name] == sum(int(str(each["prefect.io.records"])) for each in told)
         assert all(int(str(each["prefect.io.bytes"])) > 0 for each in told)
-        assert {16 * 2**20} == {each["memory_budget_bytes"] for each in told}
+        assert {16 * 2**20} == {each["rows_budget_bytes"] for each in told}
         assert all(int(str(each["memory_peak_bytes"])) > 2**20 for each in told)
 
 
@@ -168,9 +168,11 @@ def test_no_metric_has_a_label_that_grows(scene: WatchedScene, batch: Batch) -> 
     assert places <= {
         "",
         "https://rates",
+        "prefect://results",
         "redis://orders",
         "redis://orders/dead",
         "file://lake/orders",
+        "file://lake/orders/plans",
         "file://lake/orders/spool",
     }
 
