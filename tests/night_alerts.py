@@ -115,13 +115,19 @@ def _evaluations(night: Night) -> float:
     return float(rows[0]["value"][1]) if rows else 0
 
 
-def check_boards(night: Night) -> None:
-    """Assert that the boards show the failed client, once somebody has chosen it."""
+BORN = frozenset(
+    {"prefect-flow / Duration of successful runs", "prefect-pipelines / Peak memory by flow"}
+)
+"""Panels of histograms, of which a single run is no increase where scrapes are 15 s apart."""
+
+
+def check_boards(night: Night, *, without: frozenset[str] = frozenset()) -> None:
+    """Assert that the boards show the failed client, but for some panels, once it is chosen."""
     ask = night.prometheus()
 
-    answers = soon(lambda: _answers(ask), lambda answers: not _empty(answers))
+    answers = soon(lambda: _answers(ask), lambda answers: _empty(answers) <= without)
 
-    assert set() == _empty(answers)
+    assert _empty(answers) <= without
     assert {} == {each.query.name: each.error for each in answers if each.error}
 
 

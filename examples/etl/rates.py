@@ -174,8 +174,8 @@ def _ask(day: str, http: httpx.Client) -> dict[str, float]:
     return read_rates(day, body)
 
 
-def _bounded(day: str, response: httpx.Response) -> bytes:
-    body, until = bytearray(), time.monotonic() + _ANSWER_SECONDS
+def _bounded(day: str, response: httpx.Response, seconds: float = _ANSWER_SECONDS) -> bytes:
+    body, until = bytearray(), time.monotonic() + seconds
     for part in response.iter_bytes():
         body += part
         if time.monotonic() > until:  # what httpx bounds is the wait for the next byte

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import Failed
+from redis import Redis
 
 from etl import meters, tasks
+from etl.lake import Lake
+from etl.leases import Leases
+from etl.model import Chunk, RowId
 from etl.settings import Settings
 from metered import global_reader, read
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
 SOURCES = Path(meters.__file__).parent
+NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
 
 
 def counted(metric: str) -> dict[tuple[str, ...], float]:
@@ -52,6 +58,25 @@ def test_second_lease_is_a_recovery(attempt: int, expected: dict[tuple[str, ...]
     meters.count_takeover(attempt, "recovered")
 
     assert expected == counted("etl_recoveries_total")
+
+
+@pytest.mark.real
+def test_chunk_that_is_committed_is_no_recovery(
+    redis: Redis, redis_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gets the lease after its holder was done takes nothing over."""
+    monkeypatch.setenv("ETL_REDIS_URL", redis_url)
+    monkeypatch.setenv("ETL_DESTINATION", str(lake.destination))
+    chunk = Chunk(RowId(1, 0), RowId(9, 0), 9, 900)
+    first = Leases(redis, lake.client, 60).take(chunk)
+    assert first
+    first.release()
+    lake.folder.mkdir(parents=True)
+    lake.part(chunk.name).touch()
+    counted("etl_recoveries_total")
+    done = tasks.work_chunk.fn(chunk, tasks.Job(lake.client, NOW, NOW, {}))
+
+    assert (None, {}) == (done, counted("etl_recoveries_total"))
 
 
 def test_outside_of_a_task_nothing_is_a_recovery() -> None:

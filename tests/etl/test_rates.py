@@ -150,6 +150,19 @@ def test_answer_without_an_end_is_cut() -> None:
     assert sent < 20
 
 
+def test_answer_that_drips_is_given_up() -> None:
+    """A service that sends a byte now and then does not hold the worker: that is a timeout."""
+    drips = client(lambda _request: httpx.Response(200, content=itertools.repeat(b" ", 1_000)))
+    with (
+        drips as http,
+        http.stream("GET", "/") as response,
+        pytest.raises(httpx.ReadTimeout, match="takes too long"),
+    ):
+        rates._bounded("2026-11-22", response, seconds=0)  # noqa: SLF001 - below the breaker
+
+    assert response.num_bytes_downloaded < 1_000
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("code", [408, 429, 500, 503], ids=str)
 def test_failing_service_is_left_in_peace(redis: Redis, code: int) -> None:

@@ -57,6 +57,12 @@ def test_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ("ETL_REDIS_URL", "redis://:hunter2@db:x", "ETL_REDIS_URL is not an address; give redi"),
         ("ETL_REDIS_URL_FILE", "/nowhere", "ETL_REDIS_URL_FILE cannot be read: No such file"),
         ("ETL_RATES_URL", "rates", "ETL_RATES_URL is not an address; give http://host:port"),
+        ("ETL_RATES_URL", "http://me:hunter2@rates", "ETL_RATES_URL is no plain address: it holds"),
+        (
+            "ETL_RATES_URL",
+            "http://rates?key=hunter2",
+            "ETL_RATES_URL is no plain address: it holds",
+        ),
         ("ETL_MEMORY_MIB", "1", "ETL_MEMORY_MIB is wrong: Input should be greater than or equal"),
         ("ETL_PARALLEL", "many", "ETL_PARALLEL is wrong: Input should be a valid integer"),
         ("ETL_MAX_REJECTED", "2", "ETL_MAX_REJECTED is wrong: Input should be less than or equal"),

@@ -213,3 +213,12 @@ def test_nothing_but_bad_rows_is_fine(lake: Lake) -> None:
     none = convert(other, validate(other, _extracted(other), now=NOW), RATES)
 
     assert ((0, 2), (0, 0)) == ((bad.accepted, bad.rejected), (none.accepted, none.rejected))
+
+
+def test_fuller_copy_is_judged_anew(lake: Lake) -> None:
+    """Rows that were put back are loaded, also where a killed run had validated those before."""
+    orders = [row(number) for number in range(10)]
+    validate(lake, _extracted(lake, *orders[:9]), now=NOW)
+    found = convert(lake, validate(lake, _extracted(lake, *orders), now=NOW), RATES)
+
+    assert (10, [f"1-{at}" for at in range(10)]) == (found.accepted, _ids(found, "accepted"))

@@ -25,7 +25,7 @@ from etl.rules import LOADED, REJECTED
 from etl.source import Row
 from etl.spool import publish_pages, write_rows
 from etl.validation import convert, validate
-from etl.writing import commit, committed, publish, publish_folder, scratch, sweep
+from etl.writing import commit, commit_replayed, committed, publish, publish_folder, scratch, sweep
 from order_rows import row
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -218,3 +218,20 @@ def test_leftovers_of_the_dead_are_removed(lake: Lake, dead_pid: int) -> None:
 def test_sweep_of_nothing_is_fine(lake: Lake) -> None:
     """A client's first run has no folder yet."""
     assert 0 == sweep(lake)
+
+
+def _loaded(file: Path, row_id: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame({name: [row_id] for name in LOADED}).write_parquet(file)
+
+
+@pytest.mark.timeout(60)  # without end where it breaks
+def test_gap_in_replayed_files_stops_no_replay(lake: Lake) -> None:
+    """Where somebody has removed a file, the next replay's comes after the last one."""
+    spool = lake.spool / "replay-x.1.valid"
+    _loaded(lake.replayed / "000002.parquet", "2-0")
+    _loaded(lake.rejected / "part-3-0-3-0.parquet", "3-0")
+    _loaded(spool / "accepted-000001.parquet", "3-0")
+    done = commit_replayed(lake, Validated("replay-x", spool, 1, 0, 1))
+
+    assert (1, "000003.parquet") == (done.accepted, done.path.name)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trigger.jobs.course import pause
+from trigger.jobs.course import Find, Heard, Plan, Start, Wait, course, pause
 from trigger.jobs.errors import (
     Doubt,
     JobCancelled,
@@ -200,6 +200,17 @@ def test_lost_answer_starts_no_second_job(fault: Fault, *, keeps_cause: bool) ->
     job = run(fake)
 
     assert (["succeeded"], "1") == (fake.phases(), job.id)
+
+
+def test_stop_after_a_clear_answer_asks_nothing_more() -> None:
+    """A start that was refused for now left no job: what is there by then is somebody else's."""
+    decisions = course(Plan("fake", CAUSE, Patience(), jitter=lambda: 0.5), 0)
+    busy = Unavailable("fake", "HTTP 429", status=429, retry_after=7)
+    acts = [next(decisions), decisions.send(Heard(1, None)), decisions.send(Heard(2, busy))]
+
+    assert [Find(), Start(), Wait(7)] == acts
+    with pytest.raises(Interrupted):
+        decisions.throw(Interrupted())
 
 
 def test_start_that_nobody_knows_of_is_an_error() -> None:

@@ -311,6 +311,26 @@ def test_unknown_status_is_no_end(status: str) -> None:
             look("1")
 
 
+@SYSTEMS
+def test_unknown_status_of_a_new_job_starts_no_second_one(system: str) -> None:
+    """The job is there, whatever its status means."""
+    starts, time = [], iter(range(0, 100_000, 10))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        job = {"id": 1, "jobId": 1, "status": 41 if system == "dbt-cloud" else "exploded"}
+        if request.method == "POST" and not request.url.path.endswith("cancel/"):
+            starts.append(request)
+            return httpx.Response(200, json={"data": job, **job})
+        return httpx.Response(200, json={"data": [job] if starts else []})
+
+    asking = _asking(answer)
+    client = Airbyte(asking, "c") if system == "airbyte" else DbtCloud(asking, 1, 1)
+    with pytest.raises(JobError):
+        run_job(client, "a cause", QUICK, Clock(lambda: next(time), lambda _seconds: None))
+
+    assert 1 == len(starts)
+
+
 def test_long_message_is_cut() -> None:
     """What a system says goes on as one line of bounded length."""
     asking = _asking(lambda _request: httpx.Response(404, text="no\n" * 100_000))

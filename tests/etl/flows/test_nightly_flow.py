@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Any
+from uuid import UUID
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.logging import disable_run_logger
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 
 from demo.api import ask
 from demo.processes import Process, Program, wait_until
+from etl import nightly
 from etl.children import Limits, Seen, Verdict, judge
 from etl.nightly import ClientsFailed, nightly_orders
 from order_lakes import expected
@@ -24,6 +39,7 @@ from order_scene import Shop
 from order_telemetry import WatchedScene, comes, totals, watched_shop
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=UTC)
+SOME = UUID(int=7)
 LIMITS = Limits(patience=timedelta(hours=1), silence=timedelta(minutes=10))
 POOL = "etl-process"
 WITHIN_SECONDS = 300
@@ -85,6 +101,88 @@ def test_silence_shorter_than_heartbeats_is_refused() -> None:
         pytest.raises(ValueError, match="silence is 60 s, but runs send a heartbeat every 180 s"),
     ):
         nightly_orders.fn({}, silence=60)
+
+
+@dataclass
+class Api:
+    """What the night asks of a Prefect API: runs are made, and crash, unless told otherwise.
+
+    Args:
+        answers: Statuses that starts get instead, by client, one after the other.
+        starts: Whose runs were made.
+    """
+
+    answers: Mapping[str, list[int]]
+    starts: list[str] = field(default_factory=list)
+
+    def __call__(self, env: Mapping[str, Any], respond: Callable[..., object]) -> list[bytes]:
+        """Answer a request."""
+        status, told = 200, {"id": str(SOME), "name": "retail", "flow_id": str(SOME)}
+        if env["REQUEST_METHOD"] == "POST":
+            sent = json.loads(env["wsgi.input"].read(int(env["CONTENT_LENGTH"])))
+            status = self._start(sent["parameters"]["client"])
+        elif "csrf-token" in env["PATH_INFO"]:
+            status = 404  # there is none of these
+        elif "/flow_runs/" in env["PATH_INFO"]:
+            told |= {"state": {"type": "CRASHED", "name": "Crashed"}}  # type: ignore[dict-item]  # nested
+        respond(f"{status} told", [("Content-Type", "application/json")])
+        return [json.dumps(told).encode()]
+
+    def _start(self, client: str) -> int:
+        if left := self.answers.get(client):
+            return left.pop(0)
+        self.starts.append(client)
+        return 201
+
+
+@contextmanager
+def served(api: Api) -> Iterator[SyncPrefectClient]:
+    """Let the night's requests go to *api*; give a client of it."""
+    with make_server("127.0.0.1", 0, api, handler_class=Quiet) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        changes = {PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}
+        changes |= {PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}
+        try:
+            with (
+                temporary_settings(changes),
+                disable_run_logger(),
+                get_client(sync_client=True) as client,
+            ):
+                yield client
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Quiet(WSGIRequestHandler):
+    """One that writes nothing."""
+
+    def log_message(self, *_told: object) -> None:
+        """Write nothing."""
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_refused_start_is_the_clients_cause(status: int) -> None:
+    """The others are started."""
+    api = Api({"bad": [status]})
+    with served(api):
+        bad, good = (nightly._start(nightly.Child(each, "retail")) for each in ("bad", "good"))  # noqa: SLF001 - the night waits in between
+
+    assert (True, True) == (bad.ended, "client-batch/retail" in bad.cause)
+    assert (SOME, False, ["good"]) == (good.run, good.ended, api.starts)
+
+
+def test_second_start_is_asked_for_again() -> None:
+    """Where the API is away just then, the crashed client is started at the next look."""
+    api = Api({"acme": [503]})
+    crashed = nightly.Child("acme", "retail", run=SOME, starts=1)
+    with served(api) as client:
+        away = nightly._look_after(client, crashed, LIMITS)  # noqa: SLF001 - one look of many
+        back = nightly._look_after(client, away, LIMITS)  # noqa: SLF001 - one look of many
+
+    assert (crashed, 2, ["acme"]) == (away, back.starts, api.starts)
 
 
 @dataclass(frozen=True, slots=True)
