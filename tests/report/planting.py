@@ -15,8 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeAlias
 from uuid import UUID, uuid4
 
-import httpx
-
+from demo.api import ask
 from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.sandbox import Sandbox
 from report.world import DAY, World
@@ -350,10 +349,7 @@ class Planter(World):
         }
 
     def _post(self, path: str, **body: object) -> dict[str, Any]:
-        response = self._api.post(f"/{path}", json=body)
-        if response.status_code >= httpx.codes.BAD_REQUEST:
-            raise AssertionError(f"{path}: {response.status_code} {response.text}")
-        told: dict[str, Any] = response.json()
+        told: dict[str, Any] = ask(self._api, f"/{path}", **body)
         return told
 
     def _age(self, table: str, key: str, ago: float, updated_ago: float | None = None) -> None:

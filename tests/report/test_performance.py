@@ -137,6 +137,20 @@ def test_before_is_looked_at_where_it_is_compared() -> None:
             assert len(slowing(world.workspace)) == expected
 
 
+def test_change_is_seen_at_any_time_of_the_week() -> None:
+    """Also where all slow runs lie in one weekend and all that are quick on a weekend before it."""
+    seconds = [60.0 + each % 5 for each in range(88)] + [180.0] * 16
+    with workspace(period=Period(NOW_US - 21 * DAY_US, NOW_US)) as world:
+        flows = [
+            _hourly(world, f"etl-{hour}", seconds, until_ago=hour * HOUR, every=3 * HOUR)
+            for hour in range(7 * 24)
+        ]
+
+        assert {flow.bytes for flow in flows} == {
+            each.subject.flow_id for each in slowing(world.workspace)
+        }
+
+
 def test_many_flows_do_not_make_one_slower() -> None:
     """The more flows are looked at, the surer one has to be: else chance would accuse some."""
     suspicious = [100.0] * 8 + [130.0, 100.0, 130.0, 100.0, 130.0] + [130.0] * 9

@@ -6,6 +6,7 @@ and on the weekend, and a Monday is no change for the worse.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,9 +86,23 @@ class _Series:
         is_known = len(self.durations) >= FEWEST_OF_SLOT * len(usual)
         if not is_known or max(usual.values()) < LEAST_GROWTH * min(usual.values()):
             return self.durations
-        all_of_them = median(self.durations)
+        all_of_them, quickest = median(self.durations), self._quickest()
         pairs = zip(self.slots, self.durations, strict=True)
-        return array("d", (seconds * all_of_them / (usual[slot] or 1.0) for slot, seconds in pairs))
+        return array("d", (s * all_of_them / (quickest[slot] or 1.0) for slot, s in pairs))
+
+    def _quickest(self) -> dict[tuple[bool, int], float]:
+        """Return the median of each part of the week, in the week in which it was the least.
+
+        The median of all weeks would take half of a change for rhythm, where one weekend lies
+        before it and one after.
+        """
+        of_week: dict[tuple[tuple[bool, int], int], list[float]] = {}
+        for at_us, slot, seconds in zip(self.started_us, self.slots, self.durations, strict=True):
+            of_week.setdefault((slot, _week(at_us)), []).append(seconds)
+        quickest: dict[tuple[bool, int], float] = {}
+        for (slot, _), each in of_week.items():
+            quickest[slot] = min(median(each), quickest.get(slot, math.inf))
+        return quickest
 
     def usual(self, index: int) -> dict[tuple[bool, int], float]:
         """Return the median of the runs before an index, by the part of the week."""
@@ -99,8 +114,17 @@ class _Series:
 
 def _slot(at_us: int) -> tuple[bool, int]:
     """Return whether a time is on a weekend, and which quarter of the day it is, in UTC."""
+    return _days(at_us) % 7 >= 5, at_us % DAY // (6 * HOUR)  # noqa: PLR2004 - Saturday
+
+
+def _week(at_us: int) -> int:
+    return _days(at_us) // 7
+
+
+def _days(at_us: int) -> int:
+    """Return how many days a time is after a Monday."""
     # 1970-01-01 was a Thursday.
-    return (at_us // DAY + 3) % 7 >= 5, at_us % DAY // (6 * HOUR)  # noqa: PLR2004 - Saturday
+    return at_us // DAY + 3
 
 
 @remembered
