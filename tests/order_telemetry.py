@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from demo.prefect_server import start_prefect_server
@@ -23,9 +23,19 @@ _STEP_SECONDS = 180
 
 @dataclass(slots=True, kw_only=True)
 class WatchedScene(Scene):
-    """A scene whose processes say by OTLP what they do."""
+    """A scene whose processes say by OTLP what they do.
+
+    All tests have the one receiver, and find what is theirs by the names of their clients.
+    """
 
     receiver: OtlpReceiver
+    _clients: set[str] = field(default_factory=set)
+
+    def take(self, client: str) -> str:
+        """Return the name, which nobody else has."""
+        assert client not in self._clients, f"another test has the client {client}"
+        self._clients.add(client)
+        return client
 
     def environment(self, name: str, **more: str) -> dict[str, str]:
         """Return what a program that runs the pipeline needs."""
@@ -56,7 +66,7 @@ def watched_scene() -> Iterator[WatchedScene]:
 def watched_shop(scene: WatchedScene, client: str, **env: str) -> Iterator[Shop]:
     """Open a shop whose client has a name of its own, by which its telemetry is found."""
     with shop(scene, **env) as opened:
-        yield replace(opened, client=client)
+        yield replace(opened, client=scene.take(client))
 
 
 def trace_of(

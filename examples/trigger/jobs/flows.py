@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
@@ -26,13 +28,17 @@ def worth_another(_task: Task[..., object], _run: TaskRun, state: State) -> bool
     return isinstance(error, JobFailed | StartUnknown)
 
 
+AGAIN: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=10),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": worth_another,
+}
+"""Of both jobs: another one, where it may go better."""
+
+
 @traced(source="airbyte://connection", destination="warehouse://raw")
-@task(
-    retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=10),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_another,
-)
+@task(**AGAIN)
 def sync(connection: str, patience: float) -> str:
     """Sync a connection, and return the job's id."""
     settings = load_job_settings()
@@ -43,12 +49,7 @@ def sync(connection: str, patience: float) -> str:
 
 
 @traced(source="warehouse://raw", destination="warehouse://marts")
-@task(
-    retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=10),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_another,
-)
+@task(**AGAIN)
 def build(job: int, patience: float) -> str:
     """Run a dbt job, and return the run's id."""
     settings = load_job_settings()

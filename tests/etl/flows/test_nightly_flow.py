@@ -199,7 +199,8 @@ class Night:
     deployments: Mapping[str, str]
 
     def fill(self, client: str, rows: int = 20, bad: Sequence[bytes] = ()) -> list[str]:
-        """Add rows to a client's stream; return the ids of the good ones."""
+        """Add rows to the stream of a client of the test's own; return the ids of the good ones."""
+        self.scene.take(client)
         with self.shop.redis as connection:
             good = add(connection, client, map(row, range(rows)))
             add(connection, client, bad)
@@ -306,22 +307,22 @@ def test_failing_client_stops_no_other(night: Night) -> None:
     Clients of the deployment "" are loaded by the night's own process.
     """
     good = {client: night.fill(client) for client in ("acme", "here")}
-    spoiled = night.fill("spoiled", bad=[TEN["bad_amount"].raw] * 5)
-    run_id = night.start({"retail": ["acme", "spoiled", "acme"], "nowhere": ["lost"], "": ["here"]})
+    rotten = night.fill("rotten", bad=[TEN["bad_amount"].raw] * 5)
+    run_id = night.start({"retail": ["acme", "rotten", "acme"], "nowhere": ["lost"], "": ["here"]})
     state = night.end(run_id)
 
     assert "FAILED" == state["type"]
-    assert "2 of 4 clients failed: spoiled: Failed: " in state["message"]
-    assert "TooManyRejected: spoiled: 5 of 25 rows were rejected" in state["message"]
+    assert "2 of 4 clients failed: rotten: Failed: " in state["message"]
+    assert "TooManyRejected: rotten: 5 of 25 rows were rejected" in state["message"]
     assert "lost: there is no deployment client-batch/nowhere" in state["message"]
     for client, ids in good.items():
         assert expected(ids) == replace(night.shop, client=client).orders()
-    assert sorted(spoiled) == list(replace(night.shop, client="spoiled").orders().accepted)
-    assert [1, 1] == [len(night.children(client)) for client in ("acme", "spoiled")]
+    assert sorted(rotten) == list(replace(night.shop, client="rotten").orders().accepted)
+    assert [1, 1] == [len(night.children(client)) for client in ("acme", "rotten")]
     wanted = {"flow_run_id": {"any_": [run_id]}, "key": {"any_": ["nightly"]}}
     (table,) = ask(night.api, "/artifacts/filter", artifacts=wanted)
     assert "| acme | 20 | 20 | 0 | 0 | 1 | completed |" in table["data"]
-    assert "| spoiled | 25 | 20 | 5 | 0 | 1 | Failed" in table["data"]
+    assert "| rotten | 25 | 20 | 5 | 0 | 1 | Failed" in table["data"]
 
 
 @pytest.mark.real
