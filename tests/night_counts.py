@@ -19,10 +19,11 @@ _MINE = f'flow=~"{"|".join(FLOWS)}"'
 
 CAUSES = {
     ("client-batch/retail", "etl.errors.TooManyRejected"),
+    ("client-batch/retail", "data"),
     ("client-batch/wholesale", "timeout"),
     ("client-batch/logistics", "infrastructure"),
 }
-"""What the report is to name of each deployment: its error's class, else its category."""
+"""What the report is to name of each deployment: its error's class, or its category, or both."""
 
 
 def check_flow_runs(night: Night) -> None:

@@ -13,7 +13,7 @@ import httpx
 import psutil
 
 from demo.processes import descendants
-from e2e.pipeline import API_KEY
+from e2e.pipeline import API_KEY, ERROR_RULES
 from e2e.scene import Scene
 from logged_scene import Logged
 from night_haste import TEAMS
@@ -114,7 +114,9 @@ class LiveNight:
     def report(self) -> Any:  # noqa: ANN401 - JSON by its schema
         """Return the report of the last hour, by the command that makes it."""
         server = self.scene.traced.server
-        env = self.scene.traced.sandbox.environment(**server.client_environment)
+        env = self.scene.traced.sandbox.environment(
+            PREFECT_EXPORTER_ERROR_RULES=str(ERROR_RULES), **server.client_environment
+        )
         command = [sys.executable, "-m", "prefect_exporter", "report", "--quiet", "--fresh"]
         options = ["--since", "1h", "--no-compare", "--format", "json"]
         done = subprocess.run(

@@ -19,6 +19,7 @@ from nights import BAD_DATA, CLIENTS
 from traced_scene import Scene as Traced
 
 EXAMPLES = ROOT / "examples"
+ERROR_RULES = EXAMPLES / "etl" / "errors.toml"
 POOL = "etl-process"
 API_KEY = "e2e-" + "k" * 40
 
@@ -83,7 +84,7 @@ def _told(traced: Traced, otlp: str) -> dict[str, str]:
     """Return the variables that service and workers have in common."""
     return {
         "PYTHONPATH": str(EXAMPLES),
-        "PREFECT_INSTRUMENTATION_ERROR_RULES": str(EXAMPLES / "etl" / "errors.toml"),
+        "PREFECT_INSTRUMENTATION_ERROR_RULES": str(ERROR_RULES),
         "PREFECT_PLUGINS_ENABLED": "1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{otlp}",
         "OTEL_METRICS_EXPORTER": "otlp",

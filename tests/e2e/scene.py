@@ -15,7 +15,7 @@ from demo.exporter import Exporter, start_exporter
 from demo.prefect_server import start_prefect_server
 from demo.prometheus import Prometheus
 from demo.sandbox import Sandbox
-from e2e.pipeline import Pipeline, start_pipeline
+from e2e.pipeline import ERROR_RULES, Pipeline, start_pipeline
 from e2e.watching import OnCall, on_call, start_prometheus
 from logged_scene import Logged
 from otlp_receiver import OtlpReceiver
@@ -83,6 +83,7 @@ def _start_exporter(traced: Traced, collector: Running) -> Exporter:
         PREFECT_EXPORTER_AUDIT_INTERVAL="10s",
         PREFECT_EXPORTER_COLLECTORS=",".join(f"{name}=5s" for name in _EACH_MINUTE),
         PREFECT_EXPORTER_TAG_LABELS="team,tier,alert",
+        PREFECT_EXPORTER_ERROR_RULES=str(ERROR_RULES),
         PREFECT_EXPORTER_TERMINAL_SPANS="true",
         PREFECT_EXPORTER_TERMINAL_SPANS_AFTER="5s",
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{collector.http}",

@@ -14,11 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from prefect_exporter import values
 from prefect_exporter.client import Connection
 from prefect_exporter.durations import format_duration
+from prefect_exporter.failures import rule_file
+from prefect_exporter.failures.rules import Rules
 from prefect_exporter.otlp_settings import otlp_problem
 from prefect_exporter.report_settings import report_problem
 from prefect_exporter.selection import Patterns, Selection
 from prefect_exporter.shards import SHARD, SHARDS, Shard
-from prefect_exporter.values import Address, choice, seconds, whole
+from prefect_exporter.values import Accept, Address, choice, seconds, whole
 
 PREFIX = "PREFECT_EXPORTER_"
 
@@ -27,6 +29,9 @@ Secret = Annotated[SecretStr, values.TOKEN]
 UserAndPassword = Annotated[SecretStr, values.CREDENTIALS]
 Buckets = Annotated[tuple[float, ...], values.BUCKETS]
 Chosen = Annotated[Patterns, values.PATTERNS]
+OwnRules = Annotated[
+    Rules, Accept("the path of a TOML file of rules, as docs/errors.md has them", rule_file.read)
+]
 
 
 def _setting(name: str, default: str | None, meaning: str) -> Any:  # noqa: ANN401 - as pydantic's Field: the default is text, the attribute is not
@@ -244,6 +249,11 @@ class Settings(BaseSettings):
         "PREFECT_EXPORTER_MAX_FAILURE_GROUPS",
         "50",
         "How many groups of failures have series of their own; the rest is `other`.",
+    )
+    error_rules: OwnRules | None = _setting(
+        "PREFECT_EXPORTER_ERROR_RULES",
+        None,
+        "Your own rules of whose a failure is, the file that flows have too; read at the start.",
     )
 
     report_schedule: Annotated[str, values.CRON] | None = _setting(

@@ -106,6 +106,7 @@ class FailureGroupCollector:
         self._window_us = round(settings.failure_window_seconds * SECOND)
         self._pages = settings.active_pages
         self._most = settings.max_failure_groups
+        self._rules = settings.error_rules or ()
 
     async def poll(self, context: Context, previous: FailureGroups | None) -> FailureGroups:
         """Read what is new, and group all that is in the window now."""
@@ -126,7 +127,7 @@ class FailureGroupCollector:
         self, window: Window, between_us: tuple[int, int], pending: Sequence[Failed], read: Read
     ) -> FailureGroups:
         since_us, now_us = between_us
-        window = window.moved(since_us, pending, read.texts, now_us - LOGS_COMPLETE_US)
+        window = window.moved(since_us, pending, read.texts, now_us - LOGS_COMPLETE_US, self._rules)
         pairs = [(entry.failed, entry.signature) for entry in window.entries]
         series, folded = series_of(pairs, self._most)
         return FailureGroups(

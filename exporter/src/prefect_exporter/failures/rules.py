@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -56,7 +56,7 @@ def built_in() -> tuple[Rules, Rules]:
     return specific, general
 
 
-def classify(facts: Facts, lists: Iterable[Rules] | None = None) -> str:
+def classify(facts: Facts, own: Rules = ()) -> str:
     """Return the category that the first rule says which a failure meets, else ``user_code``.
 
     A list is asked of the error, then of what is one level below it, its cause and the members
@@ -64,10 +64,10 @@ def classify(facts: Facts, lists: Iterable[Rules] | None = None) -> str:
 
     Args:
         facts: What is known of it.
-        lists: None for the built-in ones.
+        own: A user's rules, which are asked before the built-in ones.
     """
     levels = list(_levels(facts))
-    for rules in built_in() if lists is None else lists:
+    for rules in (own, *built_in()):
         for subjects in levels:
             for rule in rules:
                 if any(subject.meets(rule) for subject in subjects):

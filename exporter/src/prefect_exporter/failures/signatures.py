@@ -16,7 +16,7 @@ from prefect_exporter.failures.facts import ErrorFacts, Facts, StateFacts
 from prefect_exporter.failures.model import Basis, Failed, Signature
 from prefect_exporter.failures.normalise import NORMALISER_VERSION, normalise
 from prefect_exporter.failures.redaction import redact
-from prefect_exporter.failures.rules import classify
+from prefect_exporter.failures.rules import Rules, classify
 
 SAMPLES = 3
 """Of how many runs of one key the traceback is read: the newest, the oldest and the middle one."""
@@ -31,16 +31,17 @@ class Key(NamedTuple):
     id: str
 
 
-def signature(failed: Failed, traceback: str | None) -> Signature:
+def signature(failed: Failed, traceback: str | None, rules: Rules = ()) -> Signature:
     """Return the signature of a failed run.
 
     Args:
         failed: The run.
         traceback: Its text; None where it was not read, or where there is none.
+        rules: A user's own, which have a say in the category alone.
     """
     state = StateFacts(failed.state_type, failed.state_name, failed.message)
     error = tracebacks.read(traceback) if traceback else None
-    return _of_stack(error, state) if error else _of_message(state)
+    return _of_stack(error, state, rules) if error else _of_message(state, rules)
 
 
 def key(failed: Failed) -> Key:
@@ -57,7 +58,9 @@ class Assigned(NamedTuple):
     sure: bool
 
 
-def assigned(failures: Sequence[Failed], texts: Mapping[bytes, str]) -> list[Assigned]:
+def assigned(
+    failures: Sequence[Failed], texts: Mapping[bytes, str], rules: Rules = ()
+) -> list[Assigned]:
     """Return each failure with its signature, in their order.
 
     Of one key, the runs without a traceback get the signature of those with one, if all of these
@@ -66,32 +69,33 @@ def assigned(failures: Sequence[Failed], texts: Mapping[bytes, str]) -> list[Ass
     Args:
         failures: In any order.
         texts: Tracebacks by the run's id, "" for a run that was read and has none.
+        rules: A user's own.
     """
     read: dict[Key, set[Signature]] = {}
     for failed in failures:
         if (text := texts.get(failed.run_id)) is not None:
             found = read.setdefault(key(failed), set())
-            found |= {signature(failed, text)} if text else set()
-    return [_assigned(failed, texts.get(failed.run_id), read) for failed in failures]
+            found |= {signature(failed, text, rules)} if text else set()
+    return [_assigned(failed, texts.get(failed.run_id), read, rules) for failed in failures]
 
 
 def _assigned(
-    failed: Failed, text: str | None, read: Mapping[Key, Iterable[Signature]]
+    failed: Failed, text: str | None, read: Mapping[Key, Iterable[Signature]], rules: Rules
 ) -> Assigned:
     if text:
-        return Assigned(failed, signature(failed, text), sure=True)
+        return Assigned(failed, signature(failed, text, rules), sure=True)
     known = read.get(key(failed))
     if known is not None and (ids := {each.id for each in known}):
         if len(ids) == 1:
             return Assigned(failed, min(known, key=lambda each: each.pattern), sure=True)
-        return Assigned(failed, signature(failed, None), sure=text is not None)
-    return Assigned(failed, signature(failed, None), sure=known is not None)
+        return Assigned(failed, signature(failed, None, rules), sure=text is not None)
+    return Assigned(failed, signature(failed, None, rules), sure=known is not None)
 
 
-def _of_stack(error: ErrorFacts, state: StateFacts) -> Signature:
+def _of_stack(error: ErrorFacts, state: StateFacts, rules: Rules) -> Signature:
     return Signature(
         f"f{digests.VERSION}-{digests.of_error(error)}",
-        classify(Facts(error, state)),
+        classify(Facts(error, state), rules),
         error.types[0],
         _pattern(error.message),
         Basis.TRACEBACK,
@@ -99,9 +103,9 @@ def _of_stack(error: ErrorFacts, state: StateFacts) -> Signature:
     )
 
 
-def _of_message(state: StateFacts) -> Signature:
+def _of_message(state: StateFacts, rules: Rules) -> Signature:
     words = _words(state.name, state.message)
-    category = classify(Facts(words.error, state))
+    category = classify(Facts(words.error, state), rules)
     return Signature(words.id, category, words.type, words.pattern, words.basis)
 
 

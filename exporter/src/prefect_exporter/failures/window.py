@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from prefect_exporter.failures.model import Failed, Signature
+from prefect_exporter.failures.rules import Rules
 from prefect_exporter.failures.signatures import Assigned, assigned
 
 MOST_FAILURES = 20_000
@@ -64,6 +65,7 @@ class Window:
         pending: Sequence[Failed],
         texts: Mapping[bytes, str],
         settle_before_us: int,
+        rules: Rules = (),
     ) -> Window:
         """Return the window as it is after a poll.
 
@@ -72,9 +74,10 @@ class Window:
             pending: Those that are new, and those that were not settled.
             texts: The tracebacks that were read of them, "" for none.
             settle_before_us: The logs of runs that ended before are complete.
+            rules: A user's own.
         """
         kept = [entry for entry in self.entries if entry.settled]
-        new = (_entry(each, settle_before_us) for each in assigned(pending, texts))
+        new = (_entry(each, settle_before_us) for each in assigned(pending, texts, rules))
         entries = [*kept, *new]
         entries = [entry for entry in entries if entry.failed.ended_us >= since_us]
         entries.sort(key=lambda entry: (-entry.failed.ended_us, entry.failed.run_id))

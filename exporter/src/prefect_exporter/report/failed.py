@@ -67,7 +67,11 @@ def groups(workspace: Workspace, period: Period) -> Sequence[Group]:
 @remembered
 def failures(workspace: Workspace, period: Period) -> Failures:
     """Return the failures of a period; what is kept of each run is its id alone."""
-    known = assigned(list(failed_runs(workspace, period)), tracebacks(workspace, period))
+    known = assigned(
+        list(failed_runs(workspace, period)),
+        tracebacks(workspace, period),
+        workspace.question.error_rules,
+    )
     signatures = {each.failed.run_id: each.signature for each in known}
     found = group(
         ((each.failed, each.signature) for each in known),

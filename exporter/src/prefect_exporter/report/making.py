@@ -140,6 +140,7 @@ def question_of(asked: Asked, settings: Settings, at_us: int) -> Question:
             prices_of(asked.prices),
         ),
         is_cloud=urlsplit(settings.api_url).hostname == _CLOUD,
+        error_rules=settings.error_rules or (),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from prefect_exporter.failures.rules import Rules
 from prefect_exporter.ui_links import UiLinks
 
 
@@ -59,6 +60,7 @@ class Question:
         tags: Likewise for tags, of a run, its deployment or its flow.
         owner_tags: Keys of tags that name an owner, such as ``team`` of ``team:payments``.
         is_cloud: Whether it is a workspace of Prefect Cloud.
+        error_rules: A user's own, which are asked before the built-in ones.
     """
 
     target: str
@@ -72,3 +74,4 @@ class Question:
     owner_tags: tuple[str, ...] = ("team", "owner")
     prices: Prices = field(default_factory=Prices)
     is_cloud: bool = False
+    error_rules: Rules = ()
