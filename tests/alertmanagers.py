@@ -22,8 +22,9 @@ SHIPPED = generated.ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 TEMPLATES = SHIPPED.parent / "templates" / "*.tmpl"
 EXTERNAL_URL = "http://alertmanager.example"
 
-# Alerts of one post are in one group within it.
-_SOON = Timing("1s", "500ms", "1h")
+# Alerts of one post are in one group within it, also where it is some seconds on its way: what has
+# begun longer ago than a group waits is told at once, and without what comes after it.
+_SOON = Timing("5s", "500ms", "1h")
 _OFTEN = Timing("0s", "200ms", "200ms")
 
 Alert = dict[str, Any]

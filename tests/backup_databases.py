@@ -28,7 +28,7 @@ FLOW_RUNS = 60
 TASKS = 3
 _UNENDED = Unended(running=3, beating=1, late=2, scheduled=4)
 _FILLED = "filled"
-_SECONDS = 100
+_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from backup.settings import Settings
 from backup.steps import Step
 from backup_worlds import repository_of, settings_of
 
-_SECONDS = 100
+_SECONDS = 300
 
 
 def saved(database: Database, repository: Repository) -> Snapshot:

@@ -77,15 +77,13 @@ def process_environment(folder: Path, **given: str) -> dict[str, str]:
 
 
 def repository_of(settings: Settings) -> Repository:
-    """Return the installation's repository, which does not wait long for anything."""
+    """Return the installation's repository, which does not wait long for a lock."""
     return hasty(Repository.of(settings))
 
 
 def hasty(repository: Repository) -> Repository:
     """Return the same repository with little patience."""
-    return replace(
-        repository, restic=replace(repository.restic, probe_seconds=10, patience_seconds=1)
-    )
+    return replace(repository, restic=replace(repository.restic, patience_seconds=1))
 
 
 def restic(repository: Repository, *argv: str) -> str:

@@ -26,7 +26,7 @@ from nights import (
 ORDERS = 300
 """Of each client; of those of `BAD_DATA` about a third are bad, of the others none is."""
 
-PATIENCE_SECONDS = 75.0
+PATIENCE_SECONDS = 120.0
 """How long the night waits for a client: more than a busy machine needs for one that is well."""
 
 TIMEOUT_SECONDS = 25
@@ -75,7 +75,8 @@ def play(stage: Stage) -> tuple[Request, Request]:
             "ETL_BREAKER_FAILURES": "100",
         }
         _tell(client, "wholesale", **hanging, ETL_TIMEOUT_SECONDS=str(TIMEOUT_SECONDS))
-        _tell(client, "logistics", **hanging)
+        # It is there until it is killed: its next attempt is later than anybody waits for it.
+        _tell(client, "logistics", **hanging, ETL_RETRY_SECONDS=str(PATIENCE_SECONDS))
         neighbour = _ask(stage, "replay-dead-letters/by-hand", client=QUIET)
         night = _ask(stage, "nightly-orders/nightly", clients=CLIENTS, patience=PATIENCE_SECONDS)
         _wait(client, night, BAD_DATA, "Failed")

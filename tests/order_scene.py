@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.connection import Client, Connection
@@ -26,7 +26,7 @@ from order_lakes import Orders, leftovers, orders
 from order_runs import Moment
 
 _ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 180.0
 """For whatever is done within a second on an idle machine."""
 
 
@@ -136,15 +136,22 @@ class Scene:
     def _hire(self) -> Runner:
         name = f"runner-{self.number()}"
         socket = self.sandbox.folder / f"{name}.socket"
+        connections: list[Connection] = []
+
+        def connects() -> bool:
+            # The file is there a moment before anybody listens.
+            with suppress(FileNotFoundError, ConnectionRefusedError):
+                connections.append(Client(str(socket), family="AF_UNIX"))
+            return bool(connections)
+
         program = Program(
             name=name,
             argv=[sys.executable, "-m", "order_runs", str(socket)],
             env=self.environment(name),
-            ready=socket.exists,
+            ready=connects,
             ready_within=_PATIENCE_SECONDS,
         )
-        process = self.sandbox.start(program)
-        return Runner(process, Client(str(socket), family="AF_UNIX"))
+        return Runner(self.sandbox.start(program), *connections)
 
 
 @contextmanager

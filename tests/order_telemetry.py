@@ -49,13 +49,16 @@ class WatchedScene(Scene):
             # The processes stay for the next test.
             "OTEL_METRIC_EXPORT_INTERVAL": "500",
             "OTEL_BSP_SCHEDULE_DELAY": "500",
+            # Where a machine is busy, the usual second may be too short to send what is left.
+            "PREFECT_INSTRUMENTATION_EXIT_TIMEOUT": "30s",
         }
 
 
 @contextmanager
 def watched_scene() -> Iterator[WatchedScene]:
     """Set the scene, and clear it away."""
-    with Sandbox() as sandbox, OtlpReceiver() as receiver:
+    # Whoever is told to end sends its last before the receiver goes.
+    with OtlpReceiver() as receiver, Sandbox() as sandbox:
         server = start_prefect_server(
             sandbox, PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS="1"
         )

@@ -60,6 +60,7 @@ class OtlpReceiver:
         self._recovered = Event()
         self._http = Http(self._export)
         self._grpc = Grpc(self._export)
+        self._listeners = (self._http, self._grpc)
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -179,21 +180,25 @@ class OtlpReceiver:
         try:
             yield
         finally:
-            self._fault = None
             self._recovered.set()
+            # What is on its way is answered as badly: it is not to arrive in the time after.
+            for each in self._listeners:
+                each.stop()
+            self._fault = None
+            for each in self._listeners:
+                each.start()
 
     @contextmanager
     def _replaced(self, fault: Fault) -> Iterator[None]:
-        listeners = (self._http, self._grpc)
-        for each in listeners:
+        for each in self._listeners:
             each.stop()
-        impostors = [Impostor(each.port, fault) for each in listeners]
+        impostors = [Impostor(each.port, fault) for each in self._listeners]
         try:
             yield
         finally:
             for impostor in impostors:
                 impostor.close()
-            for each in listeners:
+            for each in self._listeners:
                 each.start()
 
     def _export(self, protocol: Protocol, headers: Mapping[str, str], request: Export) -> bool:

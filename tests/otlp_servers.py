@@ -174,7 +174,7 @@ class Grpc:
 
     def stop(self) -> None:
         """Stop listening, once all are answered."""
-        self._server.stop(0).wait()
+        self._server.stop(60).wait()
         self._pool.shutdown()
 
     def _service(self, kind: Kind) -> grpc.GenericRpcHandler:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from demo.api import ask
+from demo.api import ask, change
 from demo.deployments import deploy
 
 SECRETS = ("hunter2-plain", "hunter2-object", "hunter2-field", "hunter2-list")
@@ -45,8 +45,8 @@ def fill_in_secrets(client: httpx.Client) -> None:
     for block in ask(client, "/block_documents/filter"):
         data = _DATA.get(block["name"])
         if data is not None:
-            body = {"data": data, "merge_existing_data": True}
-            client.patch(f"/block_documents/{block['id']}", json=body).raise_for_status()
+            path = f"/block_documents/{block['id']}"
+            change(client, path, data=data, merge_existing_data=True)
 
 
 _DATA: dict[str, dict[str, Any]] = {

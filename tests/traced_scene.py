@@ -19,6 +19,9 @@ Way: TypeAlias = Literal["plugin", "setup", "opentelemetry-instrument"]
 
 TESTS = Path(__file__).parent
 
+_READY_SECONDS = 180.0
+"""For what takes seconds on an idle machine: most of it is to import Prefect."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -42,6 +45,8 @@ class Scene:
             OTEL_SERVICE_NAME=name,
             OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
             OTEL_EXPORTER_OTLP_PROTOCOL="grpc" if protocol == "grpc" else "http/protobuf",
+            # Where a machine is busy, the usual second may be too short to send what is left.
+            PREFECT_INSTRUMENTATION_EXIT_TIMEOUT="30s",
             # Whoever delays a task leaves its parameters there for whoever runs it.
             PREFECT_LOCAL_STORAGE_PATH=str(self.sandbox.subfolder("storage")),
             PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
@@ -56,7 +61,8 @@ class Scene:
         ready: Callable[[], bool] = lambda: True,
     ) -> Process:
         """Start a process of the sandbox, and return when it is ready."""
-        return self.sandbox.start(Program(name=name, argv=argv, env=env, ready=ready))
+        program = Program(name=name, argv=argv, env=env, ready=ready, ready_within=_READY_SECONDS)
+        return self.sandbox.start(program)
 
     def spans_by(self, service: str) -> tuple[ReceivedSpan, ...]:
         """Return what a service has sent so far."""

@@ -17,6 +17,7 @@ from backup.errors import (
     SourceUnavailable,
 )
 from backup.files import read_password
+from backup.hearing import heard
 from backup.memory import Known, Memory
 from backup.model import Kind, Snapshot
 from backup.programs import Command
@@ -137,8 +138,8 @@ class Repository:
         # The store's credentials are restic's alone; what else is in the environment is no secret.
         hidden = [word for name in self.restic.environment() for word in ("-u", name)]
         words = ["--stdin-from-command", f"--stdin-filename={filename}"]
-        argv = [*words, "--", "env", *hidden, *command.argv]
-        return self._backup(argv, kind, tags, command.env)
+        with heard(command, self.restic.scratch / "said") as argv:
+            return self._backup([*words, "--", "env", *hidden, *argv], kind, tags, command.env)
 
     def save_folder(self, folder: Path, *, kind: Kind, tags: Mapping[str, str]) -> Snapshot:
         """Keep a folder with all that it holds.

@@ -56,5 +56,6 @@ def start_exporter(
         argv=[sys.executable, "-m", "prefect_exporter", "serve"],
         env=sandbox.environment(**settings | env),
         ready=answers_at(f"http://{address}{ready_path}"),
+        ready_within=120.0,
     )
     return Exporter(sandbox.start(program), address)

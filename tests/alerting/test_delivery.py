@@ -38,7 +38,7 @@ class Scene:
     def wait(self, name: str, messages: int = 1) -> list[Any]:
         """Return what a service got, once that many messages are there."""
         wait_until(
-            lambda: self.count(name) >= messages, within=20, what=f"{messages} messages of {name}"
+            lambda: self.count(name) >= messages, within=60, what=f"{messages} messages of {name}"
         )
         return self.web.bodies(f"/{name}")
 
@@ -77,7 +77,7 @@ def test_500_alerts_at_once_are_a_handful_of_messages(tmp_path: Path) -> None:
         scene.wait("payments", 2)
         scene.wait("platform", 2)
         # Each group has been told, and none twice.
-        wait_until(lambda: _sent(scene) == 4, within=20, what="the fourth message's receipt")
+        wait_until(lambda: _sent(scene) == 4, within=60, what="the fourth message's receipt")
         groups = scene.manager.metric("alertmanager_dispatcher_aggregation_groups")
         told = [*scene.web.bodies("/payments"), *scene.web.bodies("/platform")]
 
@@ -108,7 +108,9 @@ def test_lost_server_is_one_message_and_one_end(tmp_path: Path) -> None:
         scene.wait("platform")
         states = [each["status"]["state"] for each in scene.manager.alerts()]
         told_while_down = scene.count("platform")
-        scene.manager.post(ended(begun))
+        # The cause ends last: in the midst of a post Alertmanager may tell of what fires still.
+        scene.manager.post(ended(begun[1:]))
+        scene.manager.post(ended(begun[:1]))
         messages = scene.wait("platform", 2)
 
     assert (states.count("active"), states.count("suppressed"), told_while_down) == (1, 200, 1)
@@ -146,7 +148,7 @@ def test_warnings_wait_for_office_hours_and_pages_do_not(tmp_path: Path) -> None
         scene.manager.post(both)
         scene.wait("platform", 2)
         (page,) = scene.wait("payments")
-        wait_until(lambda: "payments" in _muted_by(scene), within=20, what="a muted group")
+        wait_until(lambda: "payments" in _muted_by(scene), within=60, what="a muted group")
 
         assert page["commonLabels"]["severity"] == "critical"
         assert scene.count("payments") == 1
@@ -181,7 +183,7 @@ def test_broken_service_does_not_hold_up_the_others(tmp_path: Path, fault: str) 
 
         for service in ("pagerduty", "webhook", "msteams"):
             assert len(scene.wait(service, 2)) == 2
-        assert scene.count("slack") >= 1
+        scene.wait("slack")
 
 
 def test_secrets_are_nowhere_but_in_their_files(tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ def test_secrets_are_nowhere_but_in_their_files(tmp_path: Path) -> None:
         scene.manager.post([alert("A", severity="critical"), alert("B")])
         wait_until(
             lambda: scene.manager.metric("alertmanager_notification_requests_failed_total") >= 6,
-            within=30,
+            within=60,
             what="each channel's failure",
         )
         scene.wait("bot")
@@ -218,7 +220,7 @@ def test_shipped_configuration_fails_to_tell_nobody(tmp_path: Path) -> None:
         manager.post([alert("PrefectServerDown", severity="critical"), alert("Ours", component="")])
         wait_until(
             lambda: manager.metric("alertmanager_dispatcher_aggregation_groups") == 2,
-            within=20,
+            within=60,
             what="both groups",
         )
 

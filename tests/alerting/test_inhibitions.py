@@ -14,6 +14,7 @@ from alert_examples import alert
 from alerting.inhibitions import INHIBITIONS
 from alerting.teams import Teams
 from alertmanagers import Alertmanager, alertmanager, quick, write
+from demo.processes import wait_until
 from generated import ROOT
 
 pytestmark = pytest.mark.real
@@ -77,13 +78,18 @@ def _manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]
 @pytest.mark.parametrize(("source", "silenced"), _FOLLOWS)
 def test_cause_silences_what_follows(manager: Alertmanager, source: str, silenced: str) -> None:
     """While the cause fires, what follows from it in the same Prefect is suppressed."""
-    assert _state(manager, source, silenced) == "suppressed"
+    follows = _fired(manager, source, silenced)
+
+    # Alertmanager answers before it has looked at what came.
+    wait_until(
+        lambda: _state(manager, follows) == "suppressed", within=30, what=f"an end to {silenced}"
+    )
 
 
 @pytest.mark.parametrize(("source", "other"), _FOLLOWS)
 def test_cause_silences_nothing_elsewhere(manager: Alertmanager, source: str, other: str) -> None:
     """The same in another Prefect is told."""
-    assert _state(manager, source, other, elsewhere=True) == "active"
+    assert _state(manager, _fired(manager, source, other, elsewhere=True)) == "active"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_cause_silences_nothing_elsewhere(manager: Alertmanager, source: str, ot
 )
 def test_what_does_not_follow_is_told(manager: Alertmanager, source: str, told: str) -> None:
     """Another subject, another cause and what is critical by itself stays active."""
-    assert _state(manager, source, told) == "active"
+    assert _state(manager, _fired(manager, source, told)) == "active"
 
 
 def test_alerts_in_inhibitions_exist() -> None:
@@ -174,22 +180,33 @@ def test_exporter_that_was_never_heard_silences_all_of_runs(tmp_path: Path) -> N
     ]
     with alertmanager(config, tmp_path) as manager:
         manager.post([down, *followers])
-        states = {each["labels"]["alertname"]: each["status"]["state"] for each in manager.alerts()}
+        expected = {
+            "PrefectExporterDown": "active",
+            "PrefectDeploymentStale": "suppressed",
+            "PrefectWorkPoolNoWorkers": "suppressed",
+            "PrefectServerDown": "active",
+        }
 
-    assert states == {
-        "PrefectExporterDown": "active",
-        "PrefectDeploymentStale": "suppressed",
-        "PrefectWorkPoolNoWorkers": "suppressed",
-        "PrefectServerDown": "active",
-    }
+        # As above.
+        wait_until(lambda: _states(manager) == expected, within=30, what=str(expected))
 
 
-def _state(manager: Alertmanager, source: str, follower: str, *, elsewhere: bool = False) -> str:
-    """Return the follower's state while the source fires; *elsewhere* is in another Prefect."""
+def _states(manager: Alertmanager) -> dict[str, str]:
+    return {each["labels"]["alertname"]: each["status"]["state"] for each in manager.alerts()}
+
+
+def _fired(
+    manager: Alertmanager, source: str, follower: str, *, elsewhere: bool = False
+) -> dict[str, Any]:
+    """Let both fire, and return the follower; *elsewhere* is in another Prefect."""
     target = uuid4().hex
-    cause = _alert(source, target)
     follows = _alert(follower, f"{target}-other" if elsewhere else target)
-    manager.post([cause, follows])
+    manager.post([_alert(source, target), follows])
+    return follows
+
+
+def _state(manager: Alertmanager, follows: dict[str, Any]) -> str:
+    """Return the state of an alert."""
     (state,) = [
         each["status"]["state"] for each in manager.alerts() if each["labels"] == follows["labels"]
     ]

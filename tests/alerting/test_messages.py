@@ -181,7 +181,7 @@ def _tell(scene: Scene, case: str) -> dict[str, Any]:
             now = {kind: scene.last(kind, name) for kind in KINDS}
             return all(now[kind] not in (None, before.get(kind)) for kind in KINDS)
 
-        wait_until(all_told, within=20, what=f"a message of each kind about {name}")
+        wait_until(all_told, within=60, what=f"a message of each kind about {name}")
         told = {kind: scene.last(kind, name) for kind in KINDS}
     return told
 
@@ -196,7 +196,7 @@ def test_no_golden_file_is_left_over() -> None:
 def test_bot_posts_into_the_channel_with_its_token(scene: Scene) -> None:
     """A channel's name leads to Slack's API, and the token goes into the header alone."""
     scene.manager.post([alert("PrefectServerReplicaDown", team="unknown", component="server")])
-    wait_until(lambda: bool(scene.web.bodies("/bot")), within=20, what="a message of the bot")
+    wait_until(lambda: bool(scene.web.bodies("/bot")), within=60, what="a message of the bot")
 
     (received,) = [each for each in scene.web.received if each.path == "/bot"]
     assert (received.authorization, received.body["channel"]) == (

@@ -119,7 +119,7 @@ def test_slacks_bot_posts_with_its_token(tmp_path: Path) -> None:
         config.write_text(generated.as_yaml(document, source=config))
         with alertmanager(config, tmp_path) as manager:
             manager.post(beginning([alert("PrefectFlowRunsLate")]))
-            wait_until(lambda: bool(web.received), within=20, what="a message")
+            wait_until(lambda: bool(web.received), within=60, what="a message")
         (message,) = web.received
 
     assert (message.path, message.authorization) == ("/bot", "Bearer xoxb-hush")

@@ -32,7 +32,8 @@ from backup_databases import ENCRYPTION_KEY, FLOW_RUNS, Databases, copy_sqlite
 from backup_worlds import process_environment, repository_of, settings_of
 from demo.processes import wait_until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+# The first of these tests waits for a database to be made and filled.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 _DRILL = """
 from backup.drill import drill

@@ -15,6 +15,7 @@ from backup.objects import Api, Step, export_objects, restore_objects, verify
 from backup.objects.export import MANIFEST
 from backup.objects.restore import Outcome
 from backup.targets import Target
+from demo.api import ask, change
 from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.sandbox import Sandbox
 from prefect_objects import NAME, SECRETS, fill, fill_in_secrets
@@ -160,7 +161,7 @@ def test_restore_names_each_secret_that_a_person_must_give(scene: Scene) -> None
 def test_shared_limit_survives_the_deployment_that_uses_it(scene: Scene) -> None:
     """Prefect deletes a deployment's limit where it is told that it has none of its own."""
     with scene.empty.client() as client:
-        limits = client.post("/v2/concurrency_limits/filter", json={}).json()
+        limits = ask(client, "/v2/concurrency_limits/filter")
 
     assert "upstream" in {limit["name"] for limit in limits}
 
@@ -183,12 +184,11 @@ def test_object_that_differs_is_kept_as_it_is(scene: Scene) -> None:
     """What a person changed since the backup stays, and is told with the fields that differ."""
     steps: list[Step] = []
     with scene.full.client() as client:
-        changed = {"value": "changed since", "tags": ["t"]}
-        client.patch("/variables/name/mail", json=changed).raise_for_status()
+        change(client, "/variables/name/mail", value="changed since", tags=["t"])
         scene.restore(scene.full, steps)
-        now = client.get("/variables/name/mail").raise_for_status().json()["value"]
-        old = {"value": {"to": ["a@example.com"], "n": 1.5}, "tags": ["t"]}
-        client.patch("/variables/name/mail", json=old).raise_for_status()
+        [now] = [row["value"] for row in ask(client, "/variables/filter") if row["name"] == "mail"]
+        old = {"to": ["a@example.com"], "n": 1.5}
+        change(client, "/variables/name/mail", value=old, tags=["t"])
 
     assert "changed since" == now
     assert ["differs, kept: variables mail: value"] == [

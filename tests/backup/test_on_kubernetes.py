@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -233,7 +233,9 @@ def test_user_of_openshift_has_a_name() -> None:
 def _opened(path: Path, above: int) -> bool:
     """Return whether a process below another one has a file open, in whatever namespace."""
     for process in psutil.Process(above).children(recursive=True):
-        for handle in Path(f"/proc/{process.pid}/fd").iterdir():
-            if handle.exists() and handle.samefile(path):
-                return True
+        # What a container begins with comes and goes meanwhile, and opens and closes files.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for handle in Path(f"/proc/{process.pid}/fd").iterdir():
+                if handle.exists() and handle.samefile(path):
+                    return True
     return False

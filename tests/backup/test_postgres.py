@@ -28,7 +28,8 @@ from certificates import certificate
 from demo.postgres import start_postgres
 from demo.processes import Program, free_port, wait_until
 
-pytestmark = pytest.mark.real
+# The first of these tests waits for a database to be made and filled.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 _READER = "prefect_backup"
 _PASSWORD = "no-word-of-this-anywhere"  # noqa: S105 - that is what is looked for

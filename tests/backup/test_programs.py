@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from backup.errors import NoSpace, ProgramFailed
-from backup.programs import Command, Terminated, most_telling, pipe, run, scrub
+from backup.programs import Command, Terminated, most_telling, pipe, run, scrub, started
 from demo.processes import wait_until
 
 SHELL = ("sh", "-c")
@@ -24,6 +24,11 @@ def gone(file: Path) -> bool:
         return psutil.Process(int(file.read_text())).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def has_id(file: Path) -> bool:
+    """Return whether a shell has written an id, and all of it, into a file."""
+    return file.exists() and file.read_text().endswith("\n")
 
 
 def test_output_is_returned() -> None:
@@ -78,8 +83,10 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
     """After the time is over, nothing of it is left."""
     script = f"sleep 300 & echo $! > {tmp_path}/pid; wait"
 
-    with pytest.raises(ProgramFailed, match=r"it took longer than 0\.5 s"):
-        run([*SHELL, script], env={}, timeout=0.5)
+    with started(Command(argv=[*SHELL, script])) as child:
+        wait_until(lambda: has_id(tmp_path / "pid"), within=30, what="its child")
+        with pytest.raises(ProgramFailed, match=r"it took longer than 0\.1 s"), child.limited(0.1):
+            child.finish()
 
     wait_until(lambda: gone(tmp_path / "pid"), within=30, what="the end of its child")
 
@@ -96,19 +103,25 @@ def test_termination_ends_the_program(tmp_path: Path) -> None:
     def end(_number: int, _frame: object) -> None:
         raise Terminated("SIGUSR1")
 
+    told: list[float] = []
+
+    def tell() -> None:
+        wait_until(lambda: has_id(tmp_path / "pid"), within=30, what="the program")
+        told.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     before = signal.signal(signal.SIGUSR1, end)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
-    began = time.monotonic()
+    teller = threading.Thread(target=tell)
+    teller.start()
     try:
         with pytest.raises(Terminated):
             run([*SHELL, f"echo $$ > {tmp_path}/pid; sleep 300"], env={}, timeout=60)
     finally:
-        timer.join()
+        teller.join()
         signal.signal(signal.SIGUSR1, before)
 
     wait_until(lambda: gone(tmp_path / "pid"), within=30, what="the end of its child")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - told[0] < 10
 
 
 def test_environment_is_what_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,8 @@ from backup_worlds import repository_of, settings_of
 from demo.prefect_server import start_prefect_server
 from demo.processes import wait_until
 
-pytestmark = pytest.mark.real
+# The first of these tests waits for a database to be made and filled.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 _OWNER = "restore_owner"
 _SERVER = "restore_server"
@@ -600,7 +601,6 @@ def _small_disk(databases: Databases) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.timeout(180)
 def test_an_older_schema_is_restored_and_can_be_upgraded(
     databases: Databases, settings: Settings, repository: Repository, database: Database
 ) -> None:
@@ -631,7 +631,6 @@ def _prefect(databases: Databases, database: Database, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.timeout(180)
 def test_a_server_at_work_goes_on_with_what_was_restored(
     databases: Databases, settings: Settings, snapshot: Snapshot, database: Database
 ) -> None:

@@ -25,7 +25,8 @@ from backup_restores import killed_at, restored
 from backup_worlds import repository_of, settings_of
 from demo.sandbox import Sandbox
 
-pytestmark = pytest.mark.real
+# The first of these tests waits for a database to be made and filled.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(name="filled", scope="module")

@@ -100,9 +100,11 @@ def test_events_are_read_to_the_last_page() -> None:
         return len({event.resource["prefect.resource.id"] for event in events}), len(events)
 
     runs, events = asked(both)
+    # More runs end while the pages are read.
+    seconds = (datetime.now(UTC) - since).total_seconds()
 
     assert runs == events
-    assert 150 < events <= 185
+    assert 150 < events <= seconds + 5
 
 
 def test_what_there_is_beside_runs_is_listed() -> None:

@@ -42,7 +42,7 @@ def test_figures_are_compared_within_a_round() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_each_way_is_measured_in_each_round(measured: Logging) -> None:
     """Every figure of every process is there."""
     (found,) = measured.rounds
@@ -56,7 +56,7 @@ def test_each_way_is_measured_in_each_round(measured: Logging) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_records_arrive_by_otlp_in_one_way_alone(measured: Logging) -> None:
     """Every line of that way is sent, those of warming up among it, and none of another."""
     arrived, due = measured.arrived
@@ -67,7 +67,7 @@ def test_records_arrive_by_otlp_in_one_way_alone(measured: Logging) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_report_prints_lines_and_runs(
     measured: Logging, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,7 +61,7 @@ def test_failing_program_says_why() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_span_arrives_and_no_other(measured: Tracing) -> None:
     """Each way of tracing sends one span a task and one for the flow; without, there is none."""
     due = 1 + WARM_UP + TASKS
@@ -70,7 +70,7 @@ def test_every_span_arrives_and_no_other(measured: Tracing) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_each_mode_is_measured_in_each_round(measured: Tracing) -> None:
     """Every figure of every process is there."""
     (loops,) = measured.rounds
@@ -83,7 +83,7 @@ def test_each_mode_is_measured_in_each_round(measured: Tracing) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_nothing_is_imported_before_it_is_used(measured: Tracing) -> None:
     """Our package and its plugin bring no SDK and no exporter; a call of `setup` does."""
     packages = {each.what: {*each.packages} for each in measured.imports}
@@ -94,7 +94,7 @@ def test_nothing_is_imported_before_it_is_used(measured: Tracing) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_report_prints_costs_and_imports(
     measured: Tracing, capsys: pytest.CaptureFixture[str]
 ) -> None:

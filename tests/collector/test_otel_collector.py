@@ -74,7 +74,7 @@ def wait_for_completed(backend: Backend, number: int) -> None:
     """Wait until the backend has so many completions as the newest value."""
     wait_until(
         lambda: backend.value(FINISHED, outcome="completed", subflow="false") == number,
-        within=30,
+        within=60,
         what=f"{number} completions in the backend",
     )
 
@@ -103,7 +103,7 @@ def settled(running: Exporter, backend: Backend) -> tuple[set[Sample], dict[str,
         return seen[0] == samples(seen[1])
 
     with suppress(TimeoutError):
-        wait_until(agree, within=15, what="agreement")
+        wait_until(agree, within=60, what="agreement")
     return seen
 
 
@@ -158,7 +158,7 @@ def test_totals_do_not_fall_when_the_exporter_is_killed(
         server.complete()
         wait_for_completed(backend, 1)
         running.process.kill()
-        wait_until(lambda: backend.value("up") == 0, within=15, what="up 0")
+        wait_until(lambda: backend.value("up") == 0, within=60, what="up 0")
         server.complete()
         running.start()
         wait_for_completed(backend, 2)
@@ -217,12 +217,12 @@ def test_collector_that_comes_back_sends_the_totals(
                 each.startswith(line) and each.endswith(" 2.0")
                 for each in running.openmetrics().splitlines()
             ),
-            within=15,
+            within=60,
             what="2 completions on the page",
         )
         backend.points.clear()
         process.start()
-        wait_until(lambda: bool(backend.last()), within=15, what="an export")
+        wait_until(lambda: bool(backend.last()), within=60, what="an export")
         first = min(point.at_ns for point in backend.points)
 
     values = [
@@ -264,10 +264,10 @@ def test_guarded_exporter_is_read(
     with exporter(tmp_path, "http://127.0.0.1:9/api", settings, ca=ca) as running:
         env = between(running, backend) | credentials
         with collector(otelcol, tmp_path, METRICS, overlay, **env):
-            wait_until(lambda: backend.value("up") == 1, within=15, what="up 1")
+            wait_until(lambda: backend.value("up") == 1, within=60, what="up 1")
         known.write_text("wrong")
         with collector(otelcol, tmp_path, METRICS, overlay, **env):
-            wait_until(lambda: backend.value("up") == 0, within=15, what="up 0")
+            wait_until(lambda: backend.value("up") == 0, within=60, what="up 0")
 
 
 def test_grpc_carries_the_same(
@@ -313,21 +313,21 @@ def test_deltas_add_up_to_what_was_counted(
         collector(otelcol, tmp_path, *files, **between(running, backend)) as process,
     ):
         # A counter's first point is not sent, so its second one is awaited.
-        wait_until(lambda: FINISHED in backend.last(), within=30, what="the deployment's series")
+        wait_until(lambda: FINISHED in backend.last(), within=60, what="the deployment's series")
         server.complete()
         server.complete()
-        wait_until(lambda: deltas(backend) == (2, 2), within=30, what="2 by deltas")
+        wait_until(lambda: deltas(backend) == (2, 2), within=60, what="2 by deltas")
         running.process.kill()
-        wait_until(lambda: backend.value("up") == 0, within=15, what="up 0")
+        wait_until(lambda: backend.value("up") == 0, within=60, what="up 0")
         server.complete()
         running.start()
-        wait_until(lambda: deltas(backend) == (3, 3), within=30, what="3 by deltas")
+        wait_until(lambda: deltas(backend) == (3, 3), within=60, what="3 by deltas")
         process.kill()
         sent = len(backend.points)
         process.start()
         wait_until(
             lambda: any(each.sample.name == FINISHED for each in backend.points[sent:]),
-            within=15,
+            within=60,
             what="deltas of the next collector",
         )
 
@@ -359,7 +359,7 @@ def test_exemplars_arrive_with_their_trace(
         wait_for_series(backend)
         server.complete("FAILED", __OTEL_TRACEPARENT=f"00-{TRACE_ID}-{SPAN_ID}-01")
         wait_until(
-            lambda: {FINISHED, DURATION} <= linked(backend).keys(), within=30, what="exemplars"
+            lambda: {FINISHED, DURATION} <= linked(backend).keys(), within=60, what="exemplars"
         )
 
     assert {FINISHED: {(TRACE_ID, SPAN_ID)}, DURATION: {(TRACE_ID, SPAN_ID)}} == linked(backend)

@@ -71,11 +71,11 @@ class Collector:
 
     def wait_for(self, number: float) -> None:
         """Wait until so many attempts are shown."""
-        wait_until(lambda: self.value(ATTEMPTS) == number, within=15, what=f"{number:g} attempts")
+        wait_until(lambda: self.value(ATTEMPTS) == number, within=60, what=f"{number:g} attempts")
 
     def wait_ready(self) -> None:
         """Wait until it answers."""
-        wait_until(answers_at(f"http://{self.metrics}/metrics"), within=30, what="the collector")
+        wait_until(answers_at(f"http://{self.metrics}/metrics"), within=60, what="the collector")
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def test_nothing_is_lost_when_many_send_at_once(tmp_path: Path, otelcol: Path) -
             answers = set(pool.map(post, [client] * requests))
         # A request is answered before it is counted.
         with suppress(TimeoutError):
-            wait_until(lambda: totals(running) == {requests}, within=5, what="all attempts")
+            wait_until(lambda: totals(running) == {requests}, within=60, what="all attempts")
         shown = totals(running), len(exposed(running.page()))
 
     assert {200} == answers
@@ -310,12 +310,14 @@ def wait_scraped(prometheus: Prometheus, *, times: int) -> datetime:
 def test_total_that_is_not_kept_begins_anew(tmp_path: Path, otelcol: Path) -> None:
     """Without what the file says, a night later the total is gone and what follows starts at 0."""
     short = tmp_path / "short.yaml"
-    short.write_text("exporters: { prometheus: { metric_expiration: 1s } }")
+    short.write_text("exporters: { prometheus: { metric_expiration: 5s } }")
     with collecting(otelcol, tmp_path, short) as running:
         night(running, 2)
-        wait_until(lambda: running.value(ATTEMPTS) is None, within=15, what="the end of the total")
+        wait_until(lambda: running.value(ATTEMPTS) is None, within=60, what="the end of the total")
         with Run(running) as run:
             run.send(3)
+            # A request is answered before it is counted.
+            wait_until(lambda: running.value(ATTEMPTS) is not None, within=30, what="a new total")
             begun = running.value(ATTEMPTS)
 
     assert 3 == begun

@@ -80,6 +80,8 @@ class Theatre:
                 mode,
                 **self._server.client_environment,
                 OTEL_EXPORTER_OTLP_ENDPOINT=receiver.http_endpoint,
+                # Where a machine is busy, the usual second may be too short to send what is left.
+                PREFECT_INSTRUMENTATION_EXIT_TIMEOUT="30s",
                 **more,
             )
             done = subprocess.run(
@@ -88,7 +90,7 @@ class Theatre:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=240,
                 check=False,
             )
         if done.returncode:

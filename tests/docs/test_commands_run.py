@@ -55,7 +55,12 @@ def _printed() -> Iterator[str]:
     }
     with Sandbox() as sandbox:
         server = start_prefect_server(sandbox)
-        env = sandbox.prefect_environment("reader", **server.client_environment)
+        env = sandbox.prefect_environment(
+            "reader",
+            **server.client_environment,
+            # Where a machine is busy, the usual second may be too short to send what is left.
+            PREFECT_INSTRUMENTATION_EXIT_TIMEOUT="30s",
+        )
         shutil.copy(EXAMPLE, sandbox.folder)
         # Log lines go elsewhere.
         told = run("bash", "-c", f"{command} 2>log.txt", cwd=sandbox.folder, env=env)

@@ -98,7 +98,7 @@ def _left(sandbox: Sandbox, terminal: Terminal) -> tuple[str, ...]:
         return [each for each in keeper.marked(sandbox.mark) if each.pid != terminal.pid]
 
     with suppress(TimeoutError):
-        wait_until(lambda: not running(), within=20, what="the end of all programs")
+        wait_until(lambda: not running(), within=60, what="the end of all programs")
     return tuple(str(each) for each in running())
 
 

@@ -26,6 +26,9 @@ API_KEY = "e2e-" + "k" * 40
 _QUEUES = {"urgent": 1, "batch": 2}
 _WORKERS = {"worker-urgent": "urgent", "worker-batch-1": "batch", "worker-batch-2": "batch"}
 
+_PATIENCE_SECONDS = 300
+"""For what takes some seconds on an idle machine: all of it starts at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -111,7 +114,7 @@ def _deploy(traced: Traced) -> None:
     file = ["--prefect-file", str(EXAMPLES / "prefect.yaml")]
     argv = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", *file]
     process = traced.start("deploy", argv, env)
-    assert process.wait(120) == 0, process.log_tail(60)
+    assert process.wait(_PATIENCE_SECONDS) == 0, process.log_tail(60)
     with traced.server.client() as client:
         for deployment in ask(client, "/deployments/filter"):
             for schedule in deployment["schedules"]:
@@ -134,7 +137,7 @@ def _seed(traced: Traced, told: Mapping[str, str]) -> None:
     clients = [name for names in CLIENTS.values() for name in names]
     seeding = [traced.start(f"seed-{name}", _seed_of(name), env) for name in clients]
     for process in seeding:
-        assert process.wait(120) == 0, process.log_tail()
+        assert process.wait(_PATIENCE_SECONDS) == 0, process.log_tail()
 
 
 def _seed_of(client: str) -> list[str]:

@@ -41,7 +41,7 @@ EVENTS_ARE_STORED_SECONDS = 8.0
 
 _TESTS = Path(__file__).resolve().parent.parent
 _API_LOADS = 2
-_SETTLE_SECONDS = 60.0
+_SETTLE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def set_scene(sandbox: Sandbox, backend: str) -> Scene:
         targets={"exporter": exporter.address}, interval_seconds=SCRAPE_SECONDS
     )
     prometheus = start_prometheus(sandbox, config)
-    wait_until(lambda: bool(prometheus.query("up == 1")), within=20, what="the first scrape")
+    wait_until(lambda: bool(prometheus.query("up == 1")), within=60, what="the first scrape")
     return Scene(backend, sandbox, database, server, exporter, prometheus)
 
 

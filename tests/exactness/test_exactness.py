@@ -18,7 +18,7 @@ from exactness.result import Result, read_result
 from exactness.scene import Load, set_scene, settle
 from exactness.verdict import durations, finished
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
 
 _REPORT = "EXACTNESS_REPORT_FOLDER"
 """The environment variable that says where each summary is kept as JSON."""

@@ -15,11 +15,13 @@ import httpx
 import psutil
 import pytest
 
+from demo.driver import counted_by_exporter
 from demo.installation import missing
 from demo.processes import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PARTS = 5
+ENDS = {"completed", "crashed", "failed"}
 
 
 @contextmanager
@@ -79,29 +81,49 @@ def _counts(output: str) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_demo_counts_exactly_and_leaves_nothing() -> None:
     """All parts answer where the table says; exporter and server agree; all is gone afterwards."""
-    with _demo("--for", "40s") as demo:
+    with _demo() as demo:
         output = _read_until(demo, "A run starts every few seconds")
         folder = _folder(output)
         running = _living_in(folder)
         addresses = re.findall(r"^\| .+ \| (http://\S+) +\|$", output, re.MULTILINE)
-        answers = [httpx.get(url, follow_redirects=True, trust_env=False) for url in addresses]
+        answers = [
+            httpx.get(url, follow_redirects=True, timeout=30, trust_env=False) for url in addresses
+        ]
+        (metrics,) = (url for url in addresses if url.endswith("/metrics"))
+        wait_until(
+            lambda: counted_by_exporter(metrics).keys() >= ENDS, within=180, what="runs of each end"
+        )
+        demo.send_signal(signal.SIGINT)
         output += _rest(demo)
 
     counts = _counts(output)
     assert demo.returncode == 0, output
     assert [True] * (PARTS - len(missing())) == [answer.is_success for answer in answers]
     assert len(running) >= PARTS - len(missing())
-    assert {"completed", "crashed", "failed", "all"} <= counts.keys()
+    assert ENDS | {"all"} <= counts.keys()
     assert [(held, held) for _, held in counts.values()] == list(counts.values())
     assert not folder.exists()
     assert _living_in(folder) == []
 
 
 @pytest.mark.real
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
+def test_demo_ends_by_itself() -> None:
+    """After the time that was given, with the counts of what there was, and nothing is left."""
+    with _demo("--for", "1s") as demo:
+        output = _rest(demo)
+
+    assert demo.returncode == 0, output
+    assert "The demo ends in 1 s." in output
+    assert "all" in _counts(output)
+    assert not _folder(output).exists()
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "line",
     ["Starting in", "Work pools and deployments"],
@@ -121,12 +143,12 @@ def test_interrupted_start_leaves_nothing(line: str) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_demo_that_is_killed_leaves_nothing() -> None:
     """Even SIGKILL, with flow runs at work, takes everything down."""
     with _demo() as demo:
         folder = _folder(_read_until(demo, "A run starts every few seconds"))
-        wait_until(lambda: "prefect.engine" in str(_living_in(folder)), within=60, what="a run")
+        wait_until(lambda: "prefect.engine" in str(_living_in(folder)), within=120, what="a run")
         demo.kill()
         # The keeper holds the other end of the output until it is done.
         _rest(demo)
@@ -136,7 +158,7 @@ def test_demo_that_is_killed_leaves_nothing() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_demo_names_a_part_that_ends() -> None:
     """A part that dies ends the demo with its name, and leaves nothing."""
     with _demo() as demo:

@@ -51,6 +51,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_a_second_start_makes_nothing_twice(tmp_path: Path) -> None:
     """Pools, deployments, schedules, automation and first runs are there once after two starts."""
     with Sandbox() as sandbox:

@@ -20,7 +20,7 @@ from demo.processes import wait_until
 from demo.sandbox import Sandbox
 from demo.worker import start_worker
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILE = EXAMPLES / "prefect.yaml"

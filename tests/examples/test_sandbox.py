@@ -14,15 +14,17 @@ from demo.keeper import marked
 from demo.processes import NotReadyError, Program, wait_until
 from demo.sandbox import Sandbox, find_program
 
-# A child that leaves its parent, as daemons do: no process group and no tree leads to it.
+# A child that leaves its parent, as daemons do: no process group and no tree leads to it. It is up
+# once the process between the two is gone, which would be counted too.
 DAEMON = """
 import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        open("daemon-is-up", "w").close()
         time.sleep(60)
     os._exit(0)
+os.wait()
+open("daemon-is-up", "w").close()
 time.sleep(60)
 """
 OWNER = f"""
@@ -78,7 +80,7 @@ def test_killed_owner_leaves_nothing(how: signal.Signals) -> None:
         running = len(list(marked(mark)))
         owner.send_signal(how)
         assert -how == owner.wait()
-        wait_until(lambda: not Path(folder).exists(), within=10, what="the end of the folder")
+        wait_until(lambda: not Path(folder).exists(), within=60, what="the end of the folder")
 
     assert running == 2
     assert list(marked(mark)) == []

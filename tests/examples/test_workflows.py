@@ -105,6 +105,7 @@ def test_nothing_is_deployed_that_was_not_checked() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_gate_opens_and_closes(runner: Runner, server: PrefectServer) -> None:
     """A workspace without severe findings passes; one with a pool that nobody serves does not."""
     calm = runner.run("report")

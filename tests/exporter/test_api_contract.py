@@ -26,7 +26,7 @@ from demo.processes import free_port
 from fronts import FakeService
 from prefect_exporter.server import Auth, create_app
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 TOKEN = "token-1"  # noqa: S105 - a sample
 AUTH = Auth(basic=SecretStr("me:password"), bearer=SecretStr(TOKEN))
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

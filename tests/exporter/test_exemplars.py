@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from demo.api import ask
+from demo.api import ask, change
 from demo.exporter import Exporter, start_exporter
 from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.processes import Program, answers_at, free_port, wait_until
@@ -287,7 +287,7 @@ def fail_a_run(server: PrefectServer) -> None:
         flow = ask(client, "/flows/", name="traced")["id"]
         run = ask(client, "/flow_runs/", flow_id=flow)["id"]
         labels = {"__OTEL_TRACEPARENT": TRACEPARENT, "cost": 1.5, "odd": '"}'}
-        client.patch(f"/flow_runs/{run}/labels", json=labels).raise_for_status()
+        change(client, f"/flow_runs/{run}/labels", **labels)
         for state in ("PENDING", "RUNNING", "FAILED"):
             ask(client, f"/flow_runs/{run}/set_state", state={"type": state})
 

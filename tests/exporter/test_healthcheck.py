@@ -21,7 +21,7 @@ from demo.processes import free_port
 from prefect_exporter.environment import load_settings
 from prefect_exporter.healthcheck import NotAlive, ask_health
 
-START_SECONDS = 30
+START_SECONDS = 60
 LISTEN_ADDRESS = "PREFECT_EXPORTER_LISTEN_ADDRESS"
 HIDDEN = "hunter2-do-not-show"
 
@@ -39,7 +39,7 @@ def healthcheck(settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]
         env=environment(settings),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
 
@@ -60,7 +60,7 @@ def serving(settings: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def settled(settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Return the first answer that is no failure, or the last failure after half a minute."""
+    """Return the first answer that is no failure, or the last failure after a minute."""
     deadline = time.monotonic() + START_SECONDS
     while (done := healthcheck(settings)).returncode and time.monotonic() < deadline:
         pass

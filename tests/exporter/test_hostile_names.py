@@ -294,7 +294,7 @@ def test_promtool_reads_hostile_names() -> None:
         input=plain(exposition.text).encode(),
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=100,
     )
 
     assert (checked.returncode in {0, 3}, b"") == (True, checked.stdout)

@@ -26,6 +26,7 @@ from prefect_exporter.settings import Settings
 from prefect_exporter.values import Address
 
 DEADLINE = 5.0
+PATIENCE = 30.0
 
 
 def settings_for(port: int, **others: str) -> Settings:
@@ -44,7 +45,7 @@ async def visit(
 ) -> float:
     """Serve, act once the port answers, send SIGTERM; return the seconds that the end took."""
     serving = asyncio.create_task(serve(settings, service, limits))
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(PATIENCE):
         while not serving.done():
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", settings.listen_address.port)
@@ -57,7 +58,7 @@ async def visit(
         await act()
         os.kill(os.getpid(), signal.SIGTERM)
     asked = time.monotonic()
-    await asyncio.wait_for(serving, DEADLINE)
+    await asyncio.wait_for(serving, PATIENCE)
     return time.monotonic() - asked
 
 
@@ -335,10 +336,11 @@ def test_connection_that_asks_nothing_is_closed(sent: bytes) -> None:
     took: list[float] = []
 
     async def act() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        # Before the server's own clock begins, so that no pause in between shortens its wait.
         begun = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             while not reader.at_eof():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(reader.read(100), 0.1)
@@ -359,14 +361,14 @@ def test_scraper_keeps_its_connection() -> None:
 
     async def act() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        until = time.monotonic() + 1.0
+        until = time.monotonic() + 3.0
         while time.monotonic() < until:
             writer.write(request)
             answers.append(await reader.readuntil(b"ok\n"))
             await asyncio.sleep(0.05)
         writer.close()
 
-    asyncio.run(visit(settings_for(port), FakeService(), act, Limits(request_seconds=0.4)))
+    asyncio.run(visit(settings_for(port), FakeService(), act, Limits(request_seconds=1.5)))
 
     assert len(answers) > 5
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
@@ -382,13 +384,14 @@ def test_scraper_that_stops_reading_loses_its_place_in_time() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n")
         await reader.readexactly(1_024)
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(PATIENCE):
             while not health or not health[-1]:
                 health.append(await healthy(port))
                 await asyncio.sleep(0.02)
         writer.close()
 
-    limits = Limits(connections=1, request_seconds=0.2, answer_seconds=0.3)
+    # Long enough that a busy machine asks for its health before the place is lost.
+    limits = Limits(connections=1, request_seconds=0.2, answer_seconds=2.0)
     asyncio.run(visit(settings_for(port), service, act, limits))
 
     assert health[0] is False
@@ -403,17 +406,17 @@ def test_handshakes_count_and_end(tmp_path: Path) -> None:
     took: list[float] = []
 
     async def act() -> None:
-        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         begun = time.monotonic()
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         for reader, writer in reversed(idle):
             with contextlib.suppress(ConnectionError):
-                await asyncio.wait_for(reader.read(), DEADLINE)
+                await asyncio.wait_for(reader.read(), PATIENCE)
             took.append(time.monotonic() - begun)
             writer.close()
         async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=cert)) as client:
             assert "ok\n" == (await client.get(f"https://127.0.0.1:{port}/healthz")).text
 
-    asyncio.run(visit(settings, FakeService(), act, Limits(connections=2, request_seconds=0.5)))
+    asyncio.run(visit(settings, FakeService(), act, Limits(connections=2, request_seconds=2.0)))
 
-    assert took[0] < 0.3
-    assert 0.3 < took[-1] < 2.0
+    assert took[0] < 1.0
+    assert 2.0 <= took[-1] < 4.0

@@ -25,7 +25,7 @@ from prefect_exporter.routes import METRICS
 from prefect_exporter.server import Auth, create_app
 
 NOW = datetime(2026, 11, 21, 14, 50, 3, tzinfo=UTC)
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 WRITES = "import pathlib, sys\nfor path in sys.argv[1:]: pathlib.Path(path).write_text(path)"
 
 
@@ -174,13 +174,15 @@ def test_reports_belong_to_the_page(tmp_path: Path) -> None:
 class Clock:
     """A schedule whose time a test sets, and whose child is a script of the test's."""
 
-    def __init__(self, folder: Path, script: str, schedule: str = "0 6 * * *") -> None:
+    def __init__(
+        self, folder: Path, script: str, schedule: str = "0 6 * * *", *, patience: float = 30.0
+    ) -> None:
         self.now = NOW
         self.started: list[str] = []
         self.reports = Reports(folder)
         self.script = script
         self.schedule = ReportSchedule(
-            schedule, self.reports, self.command, lambda: self.now, timeout_seconds=2.0
+            schedule, self.reports, self.command, lambda: self.now, timeout_seconds=patience
         )
 
     def command(self, target: str, outputs: Sequence[Path]) -> Sequence[str]:
@@ -263,13 +265,13 @@ def test_each_target_has_its_report_and_one_is_made_at_a_time(tmp_path: Path) ->
         ("import sys; print('x' * 99999, file=sys.stderr); sys.exit('Prefect is down')", "Prefect"),
         ("import sys; sys.exit(3)", "ended with exit code 3 and no word"),
         ("pass", "ended with exit code 0 and no word"),
-        ("import time; time.sleep(60)", "was cut off after 2 s"),
+        ("import time; time.sleep(60)", "was cut off after 5 s"),
     ],
     ids=["told", "silent", "wrote nothing", "too slow"],
 )
 def test_failure_is_one_line_and_no_success(tmp_path: Path, script: str, reason: str) -> None:
     """A child that fails, says nothing, writes nothing or takes too long is told and given up."""
-    clock = Clock(tmp_path, script)
+    clock = Clock(tmp_path, script, patience=5.0 if "sleep" in script else 30.0)
     clock.look()
     with capture_logs() as lines:
         clock.look(later=timedelta(days=1))
@@ -406,7 +408,7 @@ def test_child_dies_with_its_parent(tmp_path: Path) -> None:
     pid, nice, argv = told.read_text().split(" ", 2)
 
     assert until(lambda: not lives(int(pid)))
-    assert 10 + os.nice(0) == int(nice)
+    assert min(10 + os.nice(0), 19) == int(nice)
     assert "['prefect-exporter', 'report', '--quiet']" == argv
 
 

@@ -15,7 +15,7 @@ from prefect_exporter.errors import LedgerUnreadable
 from prefect_exporter.service import Service
 from prefect_exporter.settings import Settings
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 
 
 def settings_with(path: Path, url: str) -> Settings:

@@ -23,6 +23,8 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 UPDATE = "UPDATE_PICTURES"
 # What the page promises: a change shows within five seconds.
 RENEWED_MS = 5_000
+# For a machine that is busy with more than the page.
+PATIENCE_MS = 30_000
 COLLECTORS = (*WATCHED, "deployments", "heartbeats", "events", "automations", "failure_groups")
 
 LONG = (
@@ -172,11 +174,16 @@ def test_change_shows_within_five_seconds(browser: Browser) -> None:
     """What the exporter learns stands on the page soon after, without a reload."""
     service = service_of(usual())
     with visiting(browser, service) as visit:
+        # The page's own clock, which stands still but for those five seconds.
+        visit.page.clock.install(time=0)
+        visit.page.clock.pause_at(1)
+        visit.page.reload()
         expect(visit.page.locator("h1")).to_have_text("Fine")
         visit.page.evaluate("window.same = true")
         service.prefect = service_of(troubled()).prefect
+        visit.page.clock.run_for(RENEWED_MS)
 
-        expect(visit.page.locator("h1")).to_have_text("Stopped", timeout=RENEWED_MS)
+        expect(visit.page.locator("h1")).to_have_text("Stopped", timeout=PATIENCE_MS)
         expect(visit.page.locator("#work")).to_contain_text("daily-report/finance")
         expect(visit.page).to_have_title("Stopped · Prefect")
         assert visit.page.evaluate("window.same")
@@ -194,7 +201,7 @@ def test_renewal_takes_nothing_from_whoever_reads(browser: Browser) -> None:
         service.prefect = service_of(changed).prefect
         service.now = replace(service.now, series=4_321)
 
-        expect(page.locator("#failing td.number").first).to_have_text("7", timeout=RENEWED_MS)
+        expect(page.locator("#failing td.number").first).to_have_text("7", timeout=PATIENCE_MS)
         expect(page.locator("#exporter")).to_contain_text("4,321")
         expect(page.locator("#failing a")).to_be_focused()
         assert page.locator("details").get_attribute("open") is not None
@@ -213,7 +220,7 @@ def test_hidden_tab_asks_nothing_and_a_shown_one_at_once(browser: Browser) -> No
         service.prefect = service_of(troubled()).prefect
         show(visit, hidden=False)
 
-        expect(visit.page.locator("h1")).to_have_text("Stopped", timeout=RENEWED_MS)
+        expect(visit.page.locator("h1")).to_have_text("Stopped", timeout=PATIENCE_MS)
         assert before == hidden
 
 
@@ -237,7 +244,7 @@ def test_exporter_that_is_gone_is_told(browser: Browser) -> None:
             page = visit.page
             page.route("**/*", lambda route: route.abort())
 
-            expect(page.locator("#gone")).to_be_visible(timeout=2 * RENEWED_MS)
+            expect(page.locator("#gone")).to_be_visible(timeout=PATIENCE_MS)
             expect(page.locator("#gone")).to_contain_text("has not answered since")
             assert "grayscale(1)" == page.locator("main").evaluate(
                 "e => getComputedStyle(e).filter"
@@ -246,7 +253,7 @@ def test_exporter_that_is_gone_is_told(browser: Browser) -> None:
             assert [] == visit.barriers()
 
             page.unroute("**/*")
-            expect(page.locator("#gone")).to_be_hidden(timeout=2 * RENEWED_MS)
+            expect(page.locator("#gone")).to_be_hidden(timeout=PATIENCE_MS)
             assert "none" == page.locator("main").evaluate("e => getComputedStyle(e).filter")
 
 
@@ -290,7 +297,7 @@ def test_page_behind_a_password_renews_itself(browser: Browser) -> None:
     with serving(service, auth=auth) as address, browser.visit(address, headers=login) as visit:
         service.prefect = service_of(troubled()).prefect
 
-        expect(visit.page.locator("h1")).to_have_text("Stopped", timeout=RENEWED_MS)
+        expect(visit.page.locator("h1")).to_have_text("Stopped", timeout=PATIENCE_MS)
         assert [] == visit.errors
 
 

@@ -22,6 +22,8 @@ from demo.processes import free_port
 from prefect_exporter.reports import Reports
 from report.planting import Planter, still_server
 
+pytestmark = pytest.mark.timeout(300)
+
 DEADLINE_SECONDS = 90
 MESSAGE = "Flow run encountered an exception: ConnectionError: crm password=hunter2 refused"
 

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from demo.api import ask
+from demo.api import ask, change
 from demo.exporter import Exporter, start_exporter
 from demo.prefect_server import PrefectServer, start_prefect_server
 from demo.processes import free_port, wait_until
@@ -775,7 +775,7 @@ def test_dead_collector_costs_its_spans_alone(
         task = asyncio.create_task(collector.poll(context, None))
         turns = 0
         while not task.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
             turns += 1
         return task.result(), turns
 
@@ -922,7 +922,7 @@ def kill_a_run(server: PrefectServer, labels: Mapping[str, object], *states: str
     with server.client() as client:
         flow = ask(client, "/flows/", name="killed")["id"]
         run = str(ask(client, "/flow_runs/", flow_id=flow, tags=["night"])["id"])
-        client.patch(f"/flow_runs/{run}/labels", json=labels).raise_for_status()
+        change(client, f"/flow_runs/{run}/labels", **labels)
         for each in states:
             ask(client, f"/flow_runs/{run}/set_state", state={"type": each, "message": each})
     return run

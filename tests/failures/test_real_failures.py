@@ -21,7 +21,7 @@ from prefect_exporter.settings import Settings
 from prefect_exporter.wire import FlowRunRecord
 from received_spans import ReceivedSpan
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 # Prefect writes no traceback of these into its logs: docs/errors.md, limits.
 WITHOUT_TRACEBACK = {"exits", "interrupted", "too-slow", "returned", "of-parameters"}
@@ -40,7 +40,7 @@ class Told:
 def _told() -> Iterator[Mapping[str, Told]]:
     with traced_scene.scene() as scene:
         argv = traced_scene.command("plugin", "failures.failing_flows")
-        scene.start("failing", argv, scene.environment("failing", "plugin", "http")).wait(120)
+        scene.start("failing", argv, scene.environment("failing", "plugin", "http")).wait(300)
 
         def spans() -> dict[object, ReceivedSpan]:
             found = [each for each in scene.receiver.spans() if KEYS[0] in each.attributes]
@@ -48,7 +48,7 @@ def _told() -> Iterator[Mapping[str, Told]]:
             return {each.attributes["prefect.flow_run.id"]: each for each in of_flows}
 
         # 21 cases and a subflow; log lines arrive with the same delay as spans.
-        wait_until(lambda: len(spans()) >= 22, within=60, what="22 spans of failed flow runs")
+        wait_until(lambda: len(spans()) >= 22, within=120, what="22 spans of failed flow runs")
         names, found = asyncio.run(_read(scene.server.api_url))
         yield {
             names[each.run_id]: Told(signature, _inside(spans(), each)) for each, signature in found

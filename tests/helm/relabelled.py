@@ -78,7 +78,7 @@ def targets(url: str, jobs: Sequence[Object]) -> dict[str, list[tuple[str, Label
     """Return the address and labels of every target, by the job that found it."""
     wait_until(
         lambda: _active(url).keys() == {each["job_name"] for each in jobs},
-        within=20,
+        within=60,
         what="targets",
     )
     return _active(url)

@@ -72,7 +72,7 @@ def pods(folder: Path, prefect: str) -> Iterator[Shards]:
     """Run two pods that have read all targets."""
     targets = [{"name": name, "url": prefect} for name in NAMES]
     with running(folder, {"targets": targets}) as shards:
-        wait_until(lambda: _known(shards, "1.0") == set(NAMES), within=20, what="all targets")
+        wait_until(lambda: _known(shards, "1.0") == set(NAMES), within=60, what="all targets")
         yield shards
 
 
@@ -100,7 +100,7 @@ def test_a_changed_file_is_taken_up_as_the_kubelet_brings_it(tmp_path: Path, pre
         shards.configure(targets=[*shards.values["targets"], *more])
         for process in shards.processes:
             os.kill(process.pid, signal.SIGHUP)
-        wait_until(lambda: {"more", "down"} <= _known(shards), within=20, what="new targets")
+        wait_until(lambda: {"more", "down"} <= _known(shards), within=60, what="new targets")
         found = helm_test(shards)
 
     assert 1 == found.status

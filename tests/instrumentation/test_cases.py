@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -40,6 +41,10 @@ class Arrived:
         traces = {span.trace_id for span in self.spans if (span.parent_id, span.name) == root}
         return [span for span in self.spans if span.trace_id in traces]
 
+    def has(self, case: Case) -> bool:
+        """Return whether a case has as many spans as its tree."""
+        return len(self.of(case)) >= len(case.tree.splitlines())
+
 
 @pytest.fixture(
     name="arrived",
@@ -57,7 +62,17 @@ def _arrived(request: pytest.FixtureRequest, scene: Scene) -> Arrived:
     wait_until(lambda: not process.running, within=300, what=f"the end of {way}")
     assert process.wait() == 0, process.log_tail()
 
-    return Arrived(names, scene.spans_by(way))
+    def found() -> Arrived:
+        return Arrived(names, scene.spans_by(way))
+
+    with suppress(TimeoutError):  # what is missing shows in the trees
+        # A cluster's worker sends its spans beside the end of the program, not before it.
+        wait_until(
+            lambda: all(found().has(CASES[name]) for name in CLUSTERS if name in names),
+            within=20,
+            what="the spans of the clusters",
+        )
+    return found()
 
 
 def test_every_case_is_in_the_docs() -> None:

@@ -26,6 +26,12 @@ NOISE = 2.0
 DISABLED = {"OTEL_SDK_DISABLED": "true"}
 WAYS: list[tuple[Way, Protocol]] = [("plugin", "http"), ("setup", "grpc")]
 
+BRIEF = {"PREFECT_INSTRUMENTATION_EXIT_TIMEOUT": "1s"}
+"""The default, which is what a collector that fails may cost."""
+
+PATIENT = {"PREFECT_INSTRUMENTATION_EXIT_TIMEOUT": "30s"}
+"""What a busy machine needs for all to arrive."""
+
 NO_LINES = {"PREFECT_INSTRUMENTATION_LOGS": "none"}
 """What is told of telemetry stands on standard error, and the flow's own output alone."""
 
@@ -64,7 +70,7 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=scene.environment(case, way, protocol) | NO_LINES | env,
+        env=scene.environment(case, way, protocol) | BRIEF | NO_LINES | env,
     )
     with process:
         try:
@@ -147,7 +153,7 @@ def test_three_signals_end_in_the_same_time(
 def test_three_signals_of_a_short_flow_arrive(scene: Scene, way: Way, protocol: Protocol) -> None:
     """A process of a second leaves its spans, log records and metrics behind, of one resource."""
     scene.receiver.clear()
-    process = run(scene, "works", way, protocol, **ALL_SIGNALS)
+    process = run(scene, "works", way, protocol, **ALL_SIGNALS, **PATIENT)
     mine = {"service.name": "works"}.items()
     logs = [each for each in scene.receiver.logs() if mine <= each.resource.items()]
     metrics = [each for each in scene.receiver.metrics() if mine <= each.resource.items()]
@@ -172,7 +178,7 @@ def test_collector_may_go_in_mid_run(
         assert process.stdout
         assert process.stdin
         assert "begun\n" == process.stdout.readline()
-        scene.receiver.wait_for(lambda _: len(scene.spans_by("waits")) > 0)
+        scene.receiver.wait_for(lambda _: len(scene.spans_by("waits")) > 0, 60)
         with scene.receiver.failing(Fault.REFUSED):
             process.stdin.write("\n")
             process.stdin.flush()
@@ -223,7 +229,7 @@ def test_script_ends_as_it_would(
 def test_fork_within_a_flow(scene: Scene, way: Way, protocol: Protocol) -> None:
     """A child that ends at once takes nothing along, and sends nothing of its parent's."""
     scene.receiver.clear()
-    process = run(scene, "forks", way, protocol)
+    process = run(scene, "forks", way, protocol, **PATIENT)
     names = sorted(span.name for span in scene.spans_by("forks"))
 
     assert ("forked", "1") == process.lines
@@ -237,7 +243,7 @@ def test_children_of_a_task(scene: Scene, way: Way, protocol: Protocol) -> None:
     """A child by fork goes on in the task's trace, and sends its part; all end as they would."""
     plain = run(scene, "multiplies", way, protocol, **DISABLED)
     scene.receiver.clear()
-    process = run(scene, "multiplies", way, protocol)
+    process = run(scene, "multiplies", way, protocol, **PATIENT)
     spans = scene.spans_by("multiplies")
     (parent,) = [span for span in spans if span.name == "task has_children"]
     pieces = [span for span in spans if span.name == "piece"]

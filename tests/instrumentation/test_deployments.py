@@ -45,12 +45,12 @@ class Work:
 
     def start_run(self, flow: str, **body: object) -> str:
         """Ask for a run of a deployment, and return its id."""
-        deployment = self._get(f"/deployments/name/{flow}/traced")["id"]
+        deployment = self.get(f"/deployments/name/{flow}/traced")["id"]
         return str(ask(self.api, f"/deployments/{deployment}/create_flow_run", **body)["id"])
 
     def run(self, run_id: str) -> Any:  # noqa: ANN401 - JSON
         """Return a run's record."""
-        return self._get(f"/flow_runs/{run_id}")
+        return self.get(f"/flow_runs/{run_id}")
 
     def wait_for_state(self, run_id: str, *types: str) -> None:
         """Return once the run is in a state of one of the types."""
@@ -78,8 +78,16 @@ class Work:
             raise TimeoutError(f"{error}:\n{otlp_receiver.tree(found())}") from None
         return tuple(found())
 
-    def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
-        return self.api.get(path).raise_for_status().json()
+    def get(self, path: str, within: float = 30) -> Any:  # noqa: ANN401 - JSON
+        """Return what is there, once it is, and the server has time to say so."""
+        found: list[Any] = []
+
+        def is_there() -> bool:
+            found[:] = [self.api.get(path).raise_for_status().json()]
+            return True
+
+        wait_until(is_there, within=within, what=path)
+        return found[0]
 
 
 @pytest.fixture(name="work", scope="module")
@@ -325,8 +333,7 @@ def test_served_flow_is_traced(work: Work) -> None:
     env = work.scene.environment("served", "plugin", "grpc")
     server = work.scene.start("served", command("plugin", "deployed_flows", "serve-flow"), env)
     path = "/deployments/name/child/served"
-    wait_until(lambda: work.api.get(path).is_success, within=60, what="the served deployment")
-    deployment = work.api.get(path).json()["id"]
+    deployment = work.get(path, within=60)["id"]
     ask(work.api, f"/deployments/{deployment}/create_flow_run")
     spans = work.scene.spans_of("served", root="flow child", count=2)
     server.stop()

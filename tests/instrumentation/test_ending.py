@@ -17,8 +17,10 @@ import pytest
 from prefect.client.schemas.objects import State, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from prefect_instrumentation import _settings
 from prefect_instrumentation._prefect.ending import MARK_TIMEOUT, flush_before_kill
 from prefect_instrumentation._propagation import SPAN_ENDED
+from prefect_instrumentation._settings import Settings
 
 NOISE = 5.0
 """Seconds by which a busy machine may be late; Prefect's client would wait for a minute."""
@@ -150,6 +152,21 @@ def test_silent_server_holds_nobody(api: Api) -> None:
     flush(Collector(arrives=True), StateType.RUNNING)
 
     assert time.monotonic() - before < MARK_TIMEOUT + NOISE
+
+
+def test_whoever_waits_long_for_spans_waits_for_their_label(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a busy server would not know of them, and they would be made a second time."""
+    monkeypatch.setattr(_settings, "current", lambda: Settings(exit_timeout=60.0))
+    api.answering.clear()
+    late = threading.Timer(2 * MARK_TIMEOUT, api.answering.set)
+    late.start()
+    flush(Collector(arrives=True), StateType.RUNNING)
+    is_answered = api.answering.is_set()
+    late.join()
+
+    assert is_answered
 
 
 def test_label_that_is_refused_does_no_harm() -> None:

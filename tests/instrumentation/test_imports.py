@@ -84,11 +84,13 @@ def test_other_names_bring_nothing_dear(name: str) -> None:
 
 def test_decorating_brings_nothing_dear() -> None:
     """A module of traced functions is imported in no time, by whoever it is."""
-    names, seconds = brought("from prefect_instrumentation import traced; traced(len)")
+    code = "from prefect_instrumentation import traced; traced(len)"
+    names, _ = brought(code)
+    quickest = min(brought(code)[1] for _ in range(3))  # a busy machine's CPU is slower at times
 
     assert distributions(names) <= API | {"wrapt"}
     assert [] == dear(names)
-    assert seconds < 0.2
+    assert quickest < 0.2
 
 
 def test_hook_brings_little() -> None:

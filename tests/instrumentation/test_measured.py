@@ -21,6 +21,7 @@ from prefect import flow, task
 from metered import Point, global_reader, read
 from prefect_instrumentation import traced
 from prefect_instrumentation._calls import running
+from prefect_instrumentation._meters import gauges
 from prefect_instrumentation._meters.definitions import ALL, Definition
 from prefect_instrumentation._meters.gauges import Gauge, dead_letters, letters_points
 from prefect_instrumentation._meters.labels import MAX_VALUES
@@ -40,6 +41,12 @@ LETTERS = "prefect_sdk_dead_letters"
 
 HANG = 30.0
 """Seconds that a callable keeps its answer back."""
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give who answers the time that a busy machine needs, of which one who hangs has all."""
+    monkeypatch.setattr(gauges, "PATIENCE", 3.0)
 
 
 @pytest.fixture(name="reader")

@@ -273,7 +273,7 @@ print(_provider.flush(30), [each.log_record.body for each in kept.get_finished_l
 
 def test_console_is_an_exporter(receiver: OtlpReceiver) -> None:
     """Records are printed by OpenTelemetry's own exporter."""
-    environ = variables(receiver, PROTOCOLS[0]) | {"OTEL_LOGS_EXPORTER": "console"}
+    environ = variables(receiver, PROTOCOLS[0]) | PATIENT | {"OTEL_LOGS_EXPORTER": "console"}
     with started('logger.info("one")', environ, prelude=LOGGING) as process:
         output, complaints = process.communicate(timeout=60)
 

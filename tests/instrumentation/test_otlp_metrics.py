@@ -106,7 +106,7 @@ os._exit(0)
 """
     environ = {**variables(receiver, PROTOCOLS[0]), **ON, "OTEL_METRIC_EXPORT_INTERVAL": "50"}
     with started(f"{METER}{code}", environ):
-        received = receiver.wait_for_metrics(lambda metrics: len(metrics) > 0)
+        received = receiver.wait_for_metrics(lambda metrics: len(metrics) > 0, 60)
 
     assert {"rows"} == {each.name for each in received}
 
@@ -152,7 +152,7 @@ def test_setting_asks_for_metrics(
     code = f"""
 from prefect_instrumentation import _provider
 from prefect_instrumentation._settings import Settings
-_provider.ensure_provider(Settings(metrics=True))
+_provider.ensure_provider(Settings(metrics=True, exit_timeout=30))
 {METER}
 rows.add(1)
 """

@@ -73,7 +73,8 @@ class Process:
     """A process with meters that ends at a gateway."""
 
     def __init__(self, address: str, **settings: float) -> None:
-        reader, self.push = pushgateway.build(replace(Settings(pushgateway=address), **settings))  # type: ignore[arg-type]  # its numbers
+        patient = Settings(pushgateway=address, exit_timeout=30)  # as a busy machine needs it
+        reader, self.push = pushgateway.build(replace(patient, **settings))  # type: ignore[arg-type]  # its numbers
         self.provider = MeterProvider([reader], shutdown_on_exit=False)
         meter = self.provider.get_meter("test")
         self.instruments = Instruments(lambda: meter)
@@ -248,6 +249,7 @@ def test_processes_of_real_runs_push_at_their_ends(gateway: str, scene: Scene) -
         OTEL_TRACES_EXPORTER="none",
         PREFECT_PLUGINS_ENABLED="1",
         PREFECT_INSTRUMENTATION_PUSHGATEWAY=gateway,
+        PREFECT_INSTRUMENTATION_EXIT_TIMEOUT="30s",
     )
     process = scene.start("pushed", [sys.executable, "-c", RUNS], env)
     wait_until(lambda: not process.running, within=200, what="the end of the flow")

@@ -318,14 +318,14 @@ def test_any_spans_are_drawn_once_and_in_bounds(
     assert all(line.isprintable() and len(line) < 3_000 for line in full.split("\n"))
 
 
-def run(*arguments: str | Path) -> str:
+def run(*arguments: str | Path, seconds: float = 110) -> str:
     """Run Python on its own, for a process keeps its tracer provider; return its output."""
     done = subprocess.run(
         [sys.executable, *arguments],
         env=os.environ | {"PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=seconds,
         check=False,
     )
 
@@ -493,6 +493,7 @@ def test_pytest_has_the_fixture(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_flow_is_recorded(tmp_path: Path) -> None:
     """The fixture alone shows a flow with its tasks, wherever its module sends its spans to."""
     tests = '''
@@ -509,7 +510,7 @@ def test_flow_is_recorded(tmp_path: Path) -> None:
 
         @pytest.fixture(autouse=True, scope="session")
         def server():
-            with prefect_test_harness():
+            with prefect_test_harness(server_startup_timeout=200):
                 yield
 
         @task
@@ -544,6 +545,6 @@ def test_flow_is_recorded(tmp_path: Path) -> None:
     file = tmp_path / "test_etl.py"
     file.write_text(cleandoc(tests))
 
-    output = run("-m", "pytest", "-q", f"--rootdir={tmp_path}", file)
+    output = run("-m", "pytest", "-q", f"--rootdir={tmp_path}", file, seconds=290)
 
     assert "2 passed" in output

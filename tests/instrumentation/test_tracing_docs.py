@@ -113,11 +113,21 @@ def test_links_lead_somewhere() -> None:
     assert [] == [path for path in files if not (ROOT / "docs" / path).is_file()]
 
 
+PATIENCE = """
+from functools import partial
+from prefect.testing import utilities
+utilities.prefect_test_harness = partial(utilities.prefect_test_harness, server_startup_timeout=200)
+"""
+"""A `conftest.py`: on a busy machine a server takes longer to start than the usual 30 s."""
+
+
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_test_of_the_docs_passes(tmp_path: Path) -> None:
     """The golden tree of the example is what the example makes, as the page's own test says."""
     (block,) = (each for each in blocks("python") if "recorded_spans" in each)
     (tmp_path / "test_orders.py").write_text(block, encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(PATIENCE, encoding="utf-8")
     shutil.copy(EXAMPLES / "orders.py", tmp_path)
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(

@@ -26,6 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # A name that no shell takes as it is, and one that would command a terminal.
 NASTY = "it's $HOME; (old)"
 COLOURED = "red \x1b[31m"
+_NIGHTLY = [{"active": True, "schedule": {"cron": "0 3 * * *"}}]
 # So long a run may wait before the exporter, as it is set by default, calls it late.
 LATE_AFTER = timedelta(seconds=15)
 # Services that keep states fresh work fast; none makes runs of schedules until a test starts one.
@@ -163,7 +164,9 @@ def scene() -> Iterator[Scene]:
             tagged = _tagged(made, stop)
             for produce in (_pauses, _schedules, _workers, _pools, _limits):
                 produce(made)
-            wait_until(lambda: _ready(made, worker, tagged), within=180, what="the scene")
+            wait_until(lambda: _ready(made, worker, tagged), within=300, what="the scene")
+            # The last of all, as it is new for two minutes only.
+            made.deployment("new", schedules=_NIGHTLY)
             yield made
             stop.touch()
 
@@ -189,10 +192,8 @@ def _pauses(made: Scene) -> None:
 
 
 def _schedules(made: Scene) -> None:
-    schedules = [{"active": True, "schedule": {"cron": "0 3 * * *"}}]
-    made.deployment("paused", schedules=schedules, paused=True)
-    made.deployment("unscheduled", schedules=schedules)
-    made.deployment("new", schedules=schedules)
+    made.deployment("paused", schedules=_NIGHTLY, paused=True)
+    made.deployment("unscheduled", schedules=_NIGHTLY)
     made.deployment("by hand")
     old = [made.deployments[f"etl/{name}"] for name in ("paused", "unscheduled")]
     path = made.server.database_url.removeprefix("sqlite+aiosqlite:///")

@@ -14,7 +14,7 @@ import pytest
 from demo.processes import wait_until
 from lateness.scene import COLOURED, NASTY, Scene, scene
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
 
 _BEGUN = ("RUNNING", "COMPLETED")
 # One of each kind of command is enough, and no scheduler of Prefect 3.8 works with SQLAlchemy 2.1.

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from demo.api import ask
 from demo.prefect_server import PrefectServer
 from report.events import runs, when
 from report.planting import Planter, still_server
 
-pytestmark = [pytest.mark.real]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 _FLOWS = Path(__file__).with_name("started_flows.py")
 _COMMAND = Path(sys.executable).with_name("prefect-exporter")
@@ -58,14 +59,14 @@ def _run_flows(server: PrefectServer, folder: Path) -> None:
         "PREFECT_API_URL": str(server.client().base_url),
         "PREFECT_HOME": str(folder),
     }
-    subprocess.run([sys.executable, _FLOWS], env=environment, check=True, timeout=90)
+    subprocess.run([sys.executable, _FLOWS], env=environment, check=True, timeout=120)
 
 
 def _wait_for_run(server: PrefectServer, deployment: object) -> None:
     asked = {"deployments": {"id": {"any_": [str(deployment)]}}}
     until = time.monotonic() + 30
     with server.client() as api:
-        while not api.post("flow_runs/filter", json=asked).raise_for_status().json():
+        while not ask(api, "/flow_runs/filter", **asked):
             assert time.monotonic() < until, "the automation started nothing"
             # The server's own services decide when.
             time.sleep(0.2)
@@ -76,6 +77,6 @@ def _report(server: PrefectServer, folder: Path) -> dict[str, Any]:
         environment = {"PREFECT_API_URL": str(api.base_url), "HOME": str(folder)}
     state = str(folder / "state")
     command = [str(_COMMAND), "report", "--format", "json", "--state", state, "--since", "1h"]
-    done = subprocess.run(command, env=environment, check=True, timeout=60, capture_output=True)
+    done = subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True)
     told: dict[str, Any] = json.loads(done.stdout)
     return told

@@ -19,7 +19,7 @@ from report import planted
 from report.planting import Planter, still_server
 from report.world import World
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 HOUR, DAY = 3_600.0, 86_400.0
 Pairs = set[tuple[str, str]]

@@ -9,7 +9,7 @@ import pytest
 from demo.prefect_server import PrefectServer
 from report.planting import Planter, still_server
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module", name="server")

@@ -213,6 +213,7 @@ def _server() -> Iterator[PrefectServer]:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_report_is_written_in_every_format(server: PrefectServer, tmp_path: Path) -> None:
     """Each file is whole, for its owner alone, and the state is gone."""
     names = ("r.html", "r.md", "r.json")
@@ -233,6 +234,7 @@ def test_report_is_written_in_every_format(server: PrefectServer, tmp_path: Path
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_report_goes_to_standard_output(server: PrefectServer, tmp_path: Path) -> None:
     """Without a file it is Markdown; --format says otherwise."""
     usual = run(tmp_path, "--quiet", url=server.api_url)
@@ -244,6 +246,7 @@ def test_report_goes_to_standard_output(server: PrefectServer, tmp_path: Path) -
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_fail_on_ends_with_five_and_writes(server: PrefectServer, tmp_path: Path) -> None:
     """A pipeline fails by what was found, and has the report all the same."""
     done = run(tmp_path, "--quiet", "--fail-on", "high", "--output", "r.json", url=server.api_url)
@@ -254,6 +257,7 @@ def test_fail_on_ends_with_five_and_writes(server: PrefectServer, tmp_path: Path
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_report_that_was_not_sent_is_made(server: PrefectServer, tmp_path: Path) -> None:
     """An address that fails has a code of its own; nothing is left to go on from."""
     addresses = tmp_path / "addresses"
@@ -268,6 +272,7 @@ def test_report_that_was_not_sent_is_made(server: PrefectServer, tmp_path: Path)
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_notes_on_code_stand_in_the_report(server: PrefectServer, tmp_path: Path) -> None:
     """What of the sources could not be read is told, like what of Prefect could not."""
     (tmp_path / "flows").mkdir()
@@ -281,6 +286,7 @@ def test_notes_on_code_stand_in_the_report(server: PrefectServer, tmp_path: Path
 
 
 @pytest.mark.real
+@pytest.mark.timeout(300)
 def test_old_report_stays_where_the_new_one_fails(server: PrefectServer, tmp_path: Path) -> None:
     """A file is replaced by a whole one or not at all."""
     folder = tmp_path / "out"

@@ -128,10 +128,12 @@ class _Proxy:
         """Return the log lines about *path*, once there is one."""
 
         def found() -> list[dict[str, object]]:
-            lines = [one for one in self.log.read_text().splitlines() if one.startswith("{")]
+            # Without what may be half written: the last line, before its line feed.
+            whole, _, _ = self.log.read_text().rpartition("\n")
+            lines = [one for one in whole.splitlines() if one.startswith("{")]
             return [line for line in map(json.loads, lines) if line["path"] == path]
 
-        wait_until(lambda: bool(found()), within=10, what=f"a line about {path}")
+        wait_until(lambda: bool(found()), within=60, what=f"a line about {path}")
         return found()
 
 
@@ -261,7 +263,7 @@ def test_a_replica_that_leaves_gets_nothing_new_and_finishes_what_it_has(proxy: 
         leaving = next(one for one in proxy.replicas if one.has("/api/events/in"))
         leaving.serving = False
         try:
-            wait_until(lambda: _ready(proxy) == 1, within=10, what="one replica")
+            wait_until(lambda: _ready(proxy) == 1, within=60, what="one replica")
             leaving.asked.clear()
             answers = [httpx.post(f"{proxy.url}/api/flows/") for _ in range(6)]
             stream.write(b"ping\n")

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+import stamina
 from hypothesis import HealthCheck, settings
 from prefect.utilities.callables import parameter_schema
 from schemathesis import Case
@@ -30,7 +31,7 @@ from trigger.app import create_app
 from trigger.jobs.flows import remote_jobs
 from trigger.settings import Settings
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 EXAMPLES = Path(trigger.__file__).parents[1]
 KEY = "shop-key-0123456789abcdef0123456789abcdef"
@@ -51,7 +52,9 @@ class Stage:
     def start(self, connection: str, **headers: str) -> str:
         """Ask for a run that syncs a connection, and return its id."""
         body = {"parameters": {"connection": connection, "job": 1, "patience": 200}}
-        answer = self.clients[0].post(JOBS, json=body, headers=headers)
+        # However often it has to be asked, it starts one run.
+        once = {"Idempotency-Key": connection, **headers}
+        answer = _post(self.clients[0], JOBS, json=body, headers=once)
         return str(answer.raise_for_status().json()["id"])
 
     def status(self, run: str) -> dict[str, Any]:
@@ -73,6 +76,22 @@ class Stage:
         return [each for each in self.scene.receiver.spans() if each.trace_id == trace]
 
 
+def _busy(error: Exception) -> bool:
+    return (
+        isinstance(error, httpx.HTTPStatusError)
+        and error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    )
+
+
+@stamina.retry(on=_busy, attempts=None, timeout=120.0)
+def _post(client: httpx.Client, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - what httpx takes
+    """Ask the service, and again where it says that Prefect, whose SQLite is locked, is busy."""
+    answer = client.post(path, **request)
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        answer.raise_for_status()
+    return answer
+
+
 @pytest.fixture(name="stage", scope="module")
 def _stage() -> Iterator[Stage]:
     with traced_scene.scene() as scene:
@@ -89,7 +108,7 @@ def _stage() -> Iterator[Stage]:
         with (
             httpx.Client(base_url=at, headers=headers, timeout=60, trust_env=False) as first,
             httpx.Client(base_url=there, headers=headers, timeout=60, trust_env=False) as second,
-            httpx.Client(base_url=pretend, trust_env=False) as client,
+            httpx.Client(base_url=pretend, timeout=60, trust_env=False) as client,
         ):
             yield Stage(scene, (first, second), client)
 
@@ -126,6 +145,8 @@ def _telemetry(scene: Scene, name: str) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": scene.receiver.http_endpoint,
         # Each look at a job would be a span of its own.
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "httpx",
+        # Where a machine is busy, the usual second may be too short to send what is left.
+        "PREFECT_INSTRUMENTATION_EXIT_TIMEOUT": "30s",
     }
 
 
@@ -202,7 +223,7 @@ def test_request_run_and_remote_jobs_are_one_trace(stage: Stage) -> None:
         names = Counter(each.name for each in stage.spans(TRACE))
         return {each: names[each] for each in wanted}
 
-    wait_until(lambda: arrived() == wanted, within=60, what="the whole trace")
+    wait_until(lambda: arrived() == wanted, within=120, what="the whole trace")
     told = [each for each in stage.spans(TRACE) if each.name in wanted]
     by_id = {each.span_id: each for each in told}
     jobs = {
@@ -233,7 +254,7 @@ def test_cancelled_run_leaves_no_job_behind(stage: Stage) -> None:
         what="the sync",
     )
 
-    answer = stage.clients[0].post(f"/runs/{run}/cancel")
+    answer = _post(stage.clients[0], f"/runs/{run}/cancel")
 
     assert answer.status_code in {200, 202}
     stage.wait_for(run, "CANCELLED")
@@ -247,7 +268,8 @@ def test_replicas_start_one_run_of_a_key(stage: Stage) -> None:
     """However often, at the same moment, at two replicas that share no memory: one run a key."""
 
     def start(number: int) -> httpx.Response:
-        return stage.clients[number % 2].post(
+        return _post(
+            stage.clients[number % 2],
             IDLE,
             json={"parameters": {"day": "x"}},
             headers={"Idempotency-Key": "night-7"},
@@ -262,7 +284,7 @@ def test_replicas_start_one_run_of_a_key(stage: Stage) -> None:
 
 def test_parameters_are_checked_by_the_deployment(stage: Stage) -> None:
     """Prefect's refusal of a parameter is told of in plain words, and nothing is started."""
-    answer = stage.clients[0].post(IDLE, json={"parameters": {"day": 5}})
+    answer = _post(stage.clients[0], IDLE, json={"parameters": {"day": 5}})
 
     assert (422, True) == (
         answer.status_code,
@@ -295,5 +317,6 @@ def test_answer_is_as_described(case: Case[Any], stage: Stage) -> None:
     case.call_and_validate(
         base_url=str(stage.clients[1].base_url),
         headers={"X-API-Key": KEY},
+        timeout=60,
         excluded_checks=[positive_data_acceptance],
     )

@@ -216,7 +216,8 @@ class Night:
 
     def state(self, run_id: str) -> Mapping[str, str]:
         """Return the state that a run is in."""
-        found: Mapping[str, str] = self.api.get(f"/flow_runs/{run_id}").json()["state"]
+        (run,) = ask(self.api, "/flow_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+        found: Mapping[str, str] = run["state"]
         return found
 
     def end(self, run_id: str) -> Mapping[str, str]:

@@ -6,12 +6,16 @@ import contextvars
 import threading
 from typing import Any
 
+from prefect_instrumentation import _settings
 from prefect_instrumentation._guard import guarded
 from prefect_instrumentation._propagation import SPAN_ENDED
 from prefect_instrumentation._runs import Observer
 
 MARK_TIMEOUT = 0.5
-"""Seconds that the label may take; where spans have arrived, they took little of their second."""
+"""Seconds that the label may take; where spans have arrived, they took little of their second.
+
+Whoever gives them more than a second gives the label half of that.
+"""
 
 
 @guarded
@@ -27,7 +31,7 @@ def flush_before_kill(observer: Observer, engine: Any) -> None:  # noqa: ANN401 
     context = contextvars.copy_context()
     marker = threading.Thread(target=context.run, args=(mark, engine.flow_run.id), daemon=True)
     marker.start()
-    marker.join(MARK_TIMEOUT)
+    marker.join(max(MARK_TIMEOUT, _settings.current().exit_timeout / 2))
 
 
 def _mark(run_id: Any) -> None:  # noqa: ANN401 - a UUID
