@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,13 +89,15 @@ def killed_at(step: str, folder: Path, snapshot: Snapshot, into: Database) -> in
     """
     address = into.url.get_secret_value()
     url = f"sqlite:///{address}" if into.engine == "sqlite" else address
-    done = subprocess.run(
-        [sys.executable, __file__, step, str(folder), snapshot.id, url],
-        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
-        check=False,
-        capture_output=True,
-        timeout=_SECONDS,
-    )
+    # A process that is killed leaves its temporary files.
+    with tempfile.TemporaryDirectory() as temporary:
+        done = subprocess.run(
+            [sys.executable, __file__, step, str(folder), snapshot.id, url],
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path), "TMPDIR": temporary},
+            check=False,
+            capture_output=True,
+            timeout=_SECONDS,
+        )
     return done.returncode
 
 
